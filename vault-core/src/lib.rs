@@ -7,6 +7,7 @@
 //! | to | look in |
 //! |---|---|
 //! | name things, write canonical JSON, bind a context | [`ids`], [`json`], [`context`], [`suite`] |
+//! | sign and read signed bytes | [`envelope`] |
 //! | make and check cards, seal 32 bytes to one | [`card`], [`seal`] |
 //! | derive an epoch's keys, read and write key tables | [`epoch`] |
 //! | encrypt and decrypt bodies | [`floe`] |
@@ -18,6 +19,7 @@
 
 pub mod card;
 pub mod context;
+pub mod envelope;
 pub mod epoch;
 pub mod floe;
 pub mod hazmat;

@@ -1,1 +1,117 @@
-//! To come.
+//! Bodies: FLOE with segments of 64 KiB. Spec section 3.1; the construction is c2sp.org/FLOE.
+//!
+//! A body is a header of 74 bytes and one or more sealed segments. Every segment opens alone, so a caller may work in
+//! parallel or read a range; in return it must say which position a segment has and whether it is the last one, and
+//! take both from a signed size ([`layout`]), never from an object's length. What FLOE does not do: stop somebody who
+//! has the key from making another valid segment. Readers check a signed hash first (3.3).
+//!
+//! | file | what |
+//! |---|---|
+//! | [`layout`] | how many segments, how long, which ones a range touches |
+//! | [`header`] | parameters, header, and the keys derived at the start |
+//! | [`segment`] | one segment in place: [`Sealer`], [`Opener`] |
+
+pub mod header;
+pub mod layout;
+pub mod segment;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+pub use layout::{
+    ciphertext_len, ciphertext_range, covering, is_final_position, plain_segment_len, plain_segment_start, segment_len,
+    segment_start, segments,
+};
+pub use segment::{Opener, Sealer};
+
+use crate::hazmat::aead::IV;
+use crate::secret::Secret32;
+
+/// Bytes of plaintext in a full segment.
+pub const SEGMENT_PLAIN: usize = 65_536;
+/// Bytes of a full sealed segment.
+pub const SEGMENT: usize = 65_568;
+/// Bytes that sealing adds to a segment: length, IV, tag.
+pub const OVERHEAD: usize = 32;
+/// Bytes of a header.
+pub const HEADER: usize = 74;
+/// Where the plaintext lies in a segment that is sealed or opened in place.
+pub const BODY_START: usize = 16;
+/// Most segments in a body.
+pub const MAX_SEGMENTS: u64 = 1 << 40;
+
+/// A body, header or segment that can't be sealed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FloeError {
+    /// The header has another length or other parameters than format 1.
+    #[error("not the header of a body of this format")]
+    Parameters,
+    /// The header's tag, or a segment, is not authentic under this key and context.
+    #[error("not authentic: wrong key, wrong context or changed bytes")]
+    Authentication,
+    /// A segment, or a whole body, has not the length that its position and size ask for.
+    #[error("wrong length of a body or segment")]
+    Length,
+    /// A position of 2^40 or more.
+    #[error("a body has at most 2^40 segments")]
+    Position,
+}
+
+/// Whether a segment says of itself that it is the last one; for readers without a signed size (2.6).
+///
+/// It is the sealer's claim until [`Opener::open_segment`] has authenticated it.
+#[must_use]
+pub fn is_final(segment_prefix: &[u8; 4]) -> bool {
+    u32::from_be_bytes(*segment_prefix) != segment::NOT_FINAL
+}
+
+/// Seals a whole value that lies in memory.
+///
+/// # Errors
+/// If it has more segments than a body may have.
+pub fn seal_bytes(key: &Secret32, aad: &[u8], plain: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, FloeError> {
+    let (sealer, header) = Sealer::start(key, aad, rng);
+    let size = u64::try_from(plain.len()).map_err(|_| FloeError::Length)?;
+    let capacity = usize::try_from(ciphertext_len(size)).map_err(|_| FloeError::Length)?;
+    let mut out = Vec::with_capacity(capacity);
+    out.extend_from_slice(&header);
+    for position in 0..segments(size) {
+        let start = usize::try_from(plain_segment_start(position)).map_err(|_| FloeError::Length)?;
+        let body = plain.get(start..).unwrap_or_default();
+        let body = body.get(..SEGMENT_PLAIN).unwrap_or(body);
+        let at = out.len();
+        out.resize(at + BODY_START, 0);
+        out.extend_from_slice(body);
+        out.resize(at + body.len() + OVERHEAD, 0);
+        let mut iv = [0; IV];
+        rng.fill_bytes(&mut iv);
+        let segment = out.get_mut(at..).unwrap_or_default();
+        sealer.seal_segment(position, is_final_position(size, position), &iv, segment)?;
+    }
+    Ok(out)
+}
+
+/// Opens a whole value of `size` bytes that lies in memory.
+///
+/// # Errors
+/// If the length does not fit the size, or anything is not authentic.
+pub fn open_bytes(key: &Secret32, aad: &[u8], sealed: &[u8], size: u64) -> Result<Zeroizing<Vec<u8>>, FloeError> {
+    if u64::try_from(sealed.len()) != Ok(ciphertext_len(size)) {
+        return Err(FloeError::Length);
+    }
+    let (header, mut rest) = sealed.split_at_checked(HEADER).ok_or(FloeError::Length)?;
+    let opener = Opener::start(key, aad, header)?;
+    // Never grown, so no copy of the plaintext is left behind in freed memory.
+    let mut plain = Zeroizing::new(Vec::with_capacity(usize::try_from(size).map_err(|_| FloeError::Length)?));
+    let mut buffer = Zeroizing::new(vec![0; SEGMENT.min(rest.len())]);
+    for position in 0..segments(size) {
+        let len = segment_len(size, position).ok_or(FloeError::Length)?;
+        let (segment, after) = rest.split_at_checked(len).ok_or(FloeError::Length)?;
+        let buffer = buffer.get_mut(..len).ok_or(FloeError::Length)?;
+        buffer.copy_from_slice(segment);
+        plain.extend_from_slice(opener.open_segment(position, is_final_position(size, position), buffer)?);
+        rest = after;
+    }
+    Ok(plain)
+}

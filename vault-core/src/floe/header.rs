@@ -10,6 +10,8 @@ use crate::secret::Secret32;
 
 const ENCODED: usize = 10;
 const FLOE_IV: usize = 32;
+const FORMAT_1_SEGMENT: u32 = 65_568;
+const _: () = assert!(FORMAT_1_SEGMENT as usize == SEGMENT);
 const TAG: usize = 32;
 const MESSAGE_KEY: usize = 48;
 
@@ -22,7 +24,7 @@ pub struct Parameters {
 
 impl Parameters {
     /// Those of format 1: segments of 65,568 bytes, a new AEAD key every 2^20 of them.
-    pub const FORMAT_1: Self = Self { segment: SEGMENT as u32, rotation: 20 };
+    pub const FORMAT_1: Self = Self { segment: FORMAT_1_SEGMENT, rotation: 20 };
 
     /// Other parameters, for known-answer tests and nothing else: a reader of format 1 refuses what they make.
     ///
@@ -50,7 +52,7 @@ impl Parameters {
     // AEAD AES-256-GCM (0), KDF HKDF-Expand-SHA-384 (0), ENC_SEG_LEN, FLOE_IV_LEN
     fn encode(self) -> [u8; ENCODED] {
         let [a, b, c, d] = self.segment.to_be_bytes();
-        [0, 0, a, b, c, d, 0, 0, 0, FLOE_IV as u8]
+        [0, 0, a, b, c, d, 0, 0, 0, 32]
     }
 
     // The way to the window that `cached` is the slot of: neighbours have different slots.

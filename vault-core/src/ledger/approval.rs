@@ -1,0 +1,117 @@
+//! Two-person acts: proposals, approvals, and whether an act has those that it needs. Spec section 5.1.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fold::Void;
+use super::statement::{Approval, Proposed};
+use crate::ids::{Digest, EntryHash, MemberId};
+
+/// An act that was proposed in a ledger.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// Who proposed it.
+    pub author: MemberId,
+    /// What it says.
+    pub body: Proposed,
+    /// Its approvals: entry and member.
+    pub approvals: BTreeMap<EntryHash, MemberId>,
+    /// Whether an act has used it.
+    pub used: bool,
+}
+
+/// The proposals of one ledger, by entry hash.
+#[derive(Debug, Clone, Default)]
+pub struct Proposals(BTreeMap<EntryHash, Proposal>);
+
+/// What an act is, for the check of its approvals.
+#[derive(Debug)]
+pub(super) struct Act<'a> {
+    pub(super) kind: &'static str,
+    pub(super) terms: Digest,
+    pub(super) needed: u64,
+    pub(super) author: &'a MemberId,
+    pub(super) beneficiary: Option<&'a MemberId>,
+    pub(super) time: u64,
+    pub(super) facts: Option<Digest>,
+    pub(super) member: Option<Digest>,
+    pub(super) pack: Option<Digest>,
+}
+
+impl Proposals {
+    /// The proposals, by entry hash.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntryHash, &Proposal)> {
+        self.0.iter()
+    }
+
+    pub(super) fn propose(&mut self, hash: EntryHash, author: &MemberId, body: &Proposed) {
+        let proposal =
+            Proposal { author: author.clone(), body: body.clone(), approvals: BTreeMap::new(), used: false };
+        self.0.insert(hash, proposal);
+    }
+
+    pub(super) fn approve(
+        &mut self,
+        hash: EntryHash,
+        proposal: &EntryHash,
+        member: &MemberId,
+        time: u64,
+    ) -> Result<(), Void> {
+        let found = self.0.get_mut(proposal).ok_or("no such proposal")?;
+        if found.body.ends <= time {
+            return Err("the proposal has ended");
+        }
+        if found.author == *member {
+            return Err("the proposal's author can't approve it");
+        }
+        if found.approvals.values().any(|m| m == member) {
+            return Err("approved already");
+        }
+        found.approvals.insert(hash, member.clone());
+        Ok(())
+    }
+
+    /// Checks that `act` has its approvals; the proposal is to be marked used when the act is applied.
+    pub(super) fn check(
+        &self,
+        act: &Act<'_>,
+        approval: Option<&Approval>,
+        has_role: impl Fn(&MemberId) -> bool,
+    ) -> Result<(), Void> {
+        let Some(approval) = approval else {
+            return if act.needed == 0 { Ok(()) } else { Err("approvals are missing") };
+        };
+        if act.needed == 0 {
+            return Err("names approvals where none are needed");
+        }
+        let proposal = self.0.get(&approval.proposal).ok_or("no such proposal")?;
+        let body = &proposal.body;
+        if proposal.used {
+            return Err("the proposal was used already");
+        }
+        if body.act != act.kind || body.terms != act.terms {
+            return Err("the act differs from its proposal");
+        }
+        if body.ends <= act.time {
+            return Err("the proposal has ended");
+        }
+        if body.facts != act.facts || body.member != act.member || body.pack != act.pack {
+            return Err("facts, member or rule pack changed since the proposal");
+        }
+        let mut by = BTreeSet::new();
+        for entry in &approval.approvals {
+            let member = proposal.approvals.get(entry).ok_or("no such approval")?;
+            let concerned = member == act.author || Some(member) == act.beneficiary || *member == proposal.author;
+            if concerned || !has_role(member) {
+                return Err("an approval is by somebody who may not give it");
+            }
+            by.insert(member);
+        }
+        if (by.len() as u64) < act.needed { Err("too few approvals") } else { Ok(()) }
+    }
+
+    pub(super) fn mark_used(&mut self, approval: Option<&Approval>) {
+        if let Some(proposal) = approval.and_then(|a| self.0.get_mut(&a.proposal)) {
+            proposal.used = true;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What each kind of a dataset ledger changes, once it is allowed. Nothing here can fail.
+
+use super::super::fold::At;
+use super::super::statement::{Body, EpochClosed, EpochSeal, Facts, Seal, Set, Statement, UploadCommitted};
+use super::super::vault::VaultState;
+use super::{DatasetState, Epoch, Grant, GrantStatus, KeyPlace, Manifest, SealRef, Table, Upload, UploadStatus};
+use crate::ids::{EntryHash, MemberId};
+use crate::seal::PublicKey;
+
+impl DatasetState {
+    pub(super) fn apply(&mut self, vault: &VaultState, at: At, seq: u64, hash: EntryHash, statement: &Statement) {
+        let author = &statement.author;
+        match &statement.body {
+            Body::FactsAmended(body) => {
+                self.facts = body.facts.clone();
+                self.level = body.level;
+                self.facts_author = author.clone();
+                self.confirmed = None;
+                body.suspends.iter().for_each(|m| self.end(m, GrantStatus::Suspended));
+                for item in &body.reservations {
+                    self.use_reservation(item.reservation.hash, false);
+                }
+            }
+            Body::GradeConfirmed(_) => self.confirmed = Some((author.clone(), hash)),
+            Body::UploaderSet(body) => {
+                if body.on {
+                    self.uploaders.insert(body.member.clone());
+                } else {
+                    self.uploaders.remove(&body.member);
+                }
+            }
+            Body::RecoverySet(body) => {
+                self.recovery = body.cards.iter().copied().collect();
+                self.add_seals(author, &body.seals);
+            }
+            Body::Granted(body) => {
+                self.add_seals(author, &body.seals);
+                self.give(&body.terms.member, seq, hash, statement, body.terms.ends, &body.terms.facts);
+                if let Some(reservation) = &body.reservation {
+                    self.use_reservation(reservation.hash, false);
+                }
+                self.proposals.mark_used(body.approval.as_ref());
+            }
+            Body::CardSealed(body) => self.add_seals(author, &body.seals),
+            Body::Suspended(body) => body.members.iter().for_each(|m| self.end(m, GrantStatus::Suspended)),
+            Body::ConsentWithdrawn(body) => body.members.iter().for_each(|m| self.end(m, GrantStatus::Suspended)),
+            Body::Revoked(body) => self.end(&body.member, GrantStatus::Revoked { seq }),
+            Body::DestructionAttested(body) => self.attested.push((body.member.clone(), hash)),
+            Body::Proposed(body) => self.proposals.propose(hash, author, body),
+            Body::Approved(body) => {
+                // Checked just before on a copy: it can't fail.
+                let _ = self.proposals.approve(hash, &body.proposal, author, at.time);
+            }
+            Body::ReservationCancelled(body) => self.use_reservation(body.reservation.hash, true),
+            Body::DatasetDeleted(body) => {
+                self.deleted = true;
+                self.proposals.mark_used(body.approval.as_ref());
+            }
+            Body::EpochOpened(body) => {
+                body.revokes.iter().for_each(|m| self.end(m, GrantStatus::Revoked { seq }));
+                if let Ok(public) = PublicKey::parse(vault.suite(), &body.public.0) {
+                    self.open_epoch(body.epoch, seq, statement, public, &body.seals);
+                }
+            }
+            Body::EpochClosed(body) => self.close_epoch(body),
+            Body::EpochReset(body) => {
+                for grant in self.grants.values_mut().filter(|g| g.status == GrantStatus::Given) {
+                    grant.status = GrantStatus::Revoked { seq };
+                }
+                if let Ok(public) = PublicKey::parse(vault.suite(), &body.public.0) {
+                    self.open_epoch(body.epoch, seq, statement, public, &body.seals);
+                }
+                for manifest in self.manifests.values_mut().filter(|m| m.is_in_scope()) {
+                    manifest.key = KeyPlace::Unreadable;
+                }
+                self.closed = body.epoch;
+                self.table = None;
+                self.give(author, seq, hash, statement, None, &Facts::default());
+            }
+            Body::UploadOpened(body) => {
+                let upload =
+                    Upload { author: author.clone(), opened: at.time, ends: body.ends, status: UploadStatus::Open };
+                self.uploads.insert(body.upload, upload);
+            }
+            Body::UploadExtended(body) => {
+                if let Some(upload) = self.uploads.get_mut(&body.upload) {
+                    upload.ends = body.ends;
+                }
+            }
+            Body::UploadCommitted(body) => self.commit(vault, at, seq, hash, author, body),
+            Body::UploadClosed(body) => {
+                if let Some(upload) = self.uploads.get_mut(&body.upload) {
+                    upload.status = UploadStatus::Closed;
+                }
+            }
+            Body::ManifestRemoved(body) => {
+                if let Some(manifest) = self.manifests.get_mut(&body.manifest) {
+                    manifest.removed = true;
+                }
+            }
+            Body::PathRemoved(body) => {
+                if let Some(manifest) = self.manifests.get_mut(&body.manifest) {
+                    manifest.removed_files.extend(body.files.iter().copied());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn give(
+        &mut self,
+        member: &MemberId,
+        seq: u64,
+        entry: EntryHash,
+        statement: &Statement,
+        ends: Option<u64>,
+        facts: &Facts,
+    ) {
+        let grant = Grant {
+            entry,
+            seq,
+            author: statement.author.clone(),
+            ends,
+            facts: facts.clone(),
+            status: GrantStatus::Given,
+        };
+        self.grants.insert(member.clone(), grant);
+    }
+
+    fn end(&mut self, member: &MemberId, status: GrantStatus) {
+        if let Some(grant) = self.grants.get_mut(member) {
+            grant.status = status;
+        }
+    }
+
+    pub(super) fn open_epoch(
+        &mut self,
+        n: u64,
+        seq: u64,
+        statement: &Statement,
+        public: PublicKey,
+        seals: &Set<Seal>,
+    ) {
+        let author = &statement.author;
+        let seals = seals
+            .iter()
+            .map(|s| ((s.member.clone(), s.card), SealRef { sha256: s.sha256, author: author.clone() }))
+            .collect();
+        self.epochs.insert(n, Epoch { public, seq, time: statement.time, author: author.clone(), seals });
+    }
+
+    fn add_seals(&mut self, author: &MemberId, seals: &Set<EpochSeal>) {
+        for seal in seals {
+            if let Some(epoch) = self.epochs.get_mut(&seal.epoch) {
+                let place = SealRef { sha256: seal.sha256, author: author.clone() };
+                epoch.seals.insert((seal.member.clone(), seal.card), place);
+            }
+        }
+    }
+
+    fn close_epoch(&mut self, body: &EpochClosed) {
+        let n = body.epoch;
+        for (id, manifest) in self.manifests.iter_mut().filter(|(_, m)| m.is_in_scope() && m.epoch < n) {
+            let is_void = body.void.iter().any(|v| v == id);
+            manifest.key = if is_void { KeyPlace::Void } else { KeyPlace::Table { epoch: n } };
+        }
+        self.closed = n;
+        self.table = Some(Table { epoch: n, hash: body.table, count: body.count });
+    }
+
+    fn commit(
+        &mut self,
+        vault: &VaultState,
+        at: At,
+        seq: u64,
+        entry: EntryHash,
+        author: &MemberId,
+        body: &UploadCommitted,
+    ) {
+        let author_was_steward = self.is_steward(vault, author, at.vault);
+        if let Some(upload) = self.uploads.get_mut(&body.upload) {
+            upload.status = UploadStatus::Committed { seq };
+        }
+        for signed in &body.manifests {
+            if let Some(old) = signed.supersedes.as_ref().and_then(|id| self.manifests.get_mut(id)) {
+                old.superseded_by = Some(signed.manifest);
+            }
+            let manifest = Manifest {
+                signed: signed.clone(),
+                upload: body.upload,
+                author: author.clone(),
+                author_was_steward,
+                seq,
+                entry,
+                time: at.time,
+                epoch: body.epoch,
+                key: KeyPlace::Header,
+                removed: false,
+                removed_files: std::collections::BTreeSet::new(),
+                superseded_by: None,
+            };
+            self.manifests.insert(signed.manifest, manifest);
+        }
+    }
+}

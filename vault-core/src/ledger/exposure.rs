@@ -1,0 +1,274 @@
+//! An exposure ledger's fold: what is counted for one ultimate recipient across datasets. Spec section 5.6.
+
+use std::collections::BTreeMap;
+
+use super::approval::{Act, Proposals};
+use super::dataset::anchor;
+use super::fold::{At, Judged, Known, Stop, Verdict, Void, entry_hash, known, parse_at};
+use super::statement::{Body, Reservation, Role, Statement, terms_digest};
+use super::vault::VaultState;
+use crate::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId};
+
+/// A reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// Its number.
+    pub seq: u64,
+    /// Who reserved.
+    pub author: MemberId,
+    /// For which dataset.
+    pub dataset: DatasetId,
+    /// For which member.
+    pub member: MemberId,
+    /// How many subjects.
+    pub added: u64,
+    /// Whether it was released.
+    pub released: bool,
+}
+
+/// The state of an exposure ledger.
+#[derive(Debug, Clone)]
+pub struct ExposureState {
+    recipient: Digest,
+    total: u64,
+    reserved: BTreeMap<EntryHash, Reserved>,
+    proposals: Proposals,
+    cited: u64,
+    judged: Vec<Judged>,
+    stop: Option<Stop>,
+}
+
+impl ExposureState {
+    /// Folds an exposure ledger. `creators` names each dataset's creator, who is a steward by creation.
+    #[must_use]
+    pub fn fold<B: AsRef<[u8]>>(
+        vault: &VaultState,
+        creators: &BTreeMap<DatasetId, MemberId>,
+        recipient: Digest,
+        entries: &[B],
+    ) -> Self {
+        let mut state = Self {
+            recipient,
+            total: 0,
+            reserved: BTreeMap::new(),
+            proposals: Proposals::default(),
+            cited: 0,
+            judged: Vec::new(),
+            stop: None,
+        };
+        for stored in entries {
+            if !state.step(vault, creators, stored.as_ref()) {
+                break;
+            }
+        }
+        state
+    }
+
+    /// Subjects counted now.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Every entry's hash and verdict.
+    #[must_use]
+    pub fn judged(&self) -> &[Judged] {
+        &self.judged
+    }
+
+    /// Why the fold stopped, if it did.
+    #[must_use]
+    pub const fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// The reservations, by entry hash.
+    #[must_use]
+    pub const fn reserved(&self) -> &BTreeMap<EntryHash, Reserved> {
+        &self.reserved
+    }
+
+    fn ledger(&self) -> LedgerId {
+        LedgerId::Exposure(self.recipient)
+    }
+
+    fn step(&mut self, vault: &VaultState, creators: &BTreeMap<DatasetId, MemberId>, stored: &[u8]) -> bool {
+        let seq = self.judged.len() as u64;
+        let (hash, ledger) = (entry_hash(stored), self.ledger());
+        let verdict = match self.judge(vault, creators, stored, seq) {
+            Err(reason) => Verdict::Void(reason),
+            Ok(_) if vault.is_voided(&ledger, seq, hash) => Verdict::Void("fork, settled by a recovery"),
+            Ok(Judgement::Skip) => Verdict::Skipped,
+            Ok(Judgement::Stop { format }) => {
+                self.stop = Some(Stop::NeedsVersion { ledger, seq, format });
+                return false;
+            }
+            Ok(Judgement::Unanchored) => {
+                let why = "it cites a vault entry that the vault ledger does not have";
+                self.stop = Some(Stop::Fork { ledger, seq, hash, why });
+                return false;
+            }
+            Ok(Judgement::Apply(statement, at)) => {
+                let before = self.judged.last().map_or(EntryHash(vault.id().0), |last| last.hash);
+                if statement.prev != Some(before) {
+                    let why = "its `prev` is not the entry before it";
+                    self.stop = Some(Stop::Fork { ledger, seq, hash, why });
+                    return false;
+                }
+                self.apply(seq, hash, &statement);
+                self.cited = at.vault;
+                Verdict::Applied
+            }
+        };
+        self.judged.push(Judged { hash, verdict });
+        true
+    }
+
+    fn judge(
+        &self,
+        vault: &VaultState,
+        creators: &BTreeMap<DatasetId, MemberId>,
+        stored: &[u8],
+        seq: u64,
+    ) -> Result<Judgement, Void> {
+        let entry = parse_at(stored, Some(vault.id()), &self.ledger(), seq)?;
+        let Some(at) = anchor(vault, &entry, self.cited)? else { return Ok(Judgement::Unanchored) };
+        match known(&entry.said, vault.format())? {
+            Known::Skip => Ok(Judgement::Skip),
+            Known::Stop { format } => Ok(Judgement::Stop { format }),
+            Known::Statement(statement) => {
+                self.allowed(vault, creators, at, statement)?;
+                Ok(Judgement::Apply(Box::new(statement.clone()), at))
+            }
+        }
+    }
+
+    fn allowed(
+        &self,
+        vault: &VaultState,
+        creators: &BTreeMap<DatasetId, MemberId>,
+        at: At,
+        statement: &Statement,
+    ) -> Result<(), Void> {
+        let author = &statement.author;
+        let officer = |member: &MemberId| vault.is_officer(member, at.vault);
+        match &statement.body {
+            Body::Reserved(body) => {
+                let by_role = vault.role_at(Role::Steward, Some(&body.dataset), author, at.vault);
+                let steward = by_role.unwrap_or(creators.get(&body.dataset) == Some(author));
+                if !steward {
+                    return Err("not a steward");
+                }
+                if self.total.checked_add(body.added) == Some(body.total) { Ok(()) } else { Err("not the new total") }
+            }
+            Body::Released(body) => {
+                let reserved = self.reserved.get(&body.terms.reserved).filter(|r| !r.released);
+                let reserved = reserved.ok_or("no such reservation, or released already")?;
+                if reserved.author != *author && !officer(author) {
+                    return Err("neither the reserver nor an officer");
+                }
+                if body.approval.is_none() {
+                    // Only `reservation-cancelled` may be cited without approvals: readers of that ledger check which it is.
+                    return Ok(());
+                }
+                let act = Act {
+                    kind: "released",
+                    terms: terms_digest("released", &body.terms),
+                    needed: vault.approvals().released,
+                    author,
+                    beneficiary: Some(&reserved.member),
+                    time: at.time,
+                    facts: None,
+                    member: vault
+                        .member(&reserved.member)
+                        .and_then(|m| m.info_at(at.vault))
+                        .map(super::statement::Info::digest),
+                    pack: vault.pack_at(at.vault),
+                };
+                self.proposals.check(&act, body.approval.as_ref(), officer)
+            }
+            Body::Proposed(body) => {
+                let may = officer(author) || self.reserved.values().any(|r| r.author == *author);
+                if !may {
+                    Err("neither the reserver nor an officer")
+                } else if body.ends <= at.time {
+                    Err("ends before it begins")
+                } else {
+                    Ok(())
+                }
+            }
+            Body::Approved(body) => {
+                if !officer(author) {
+                    return Err("not an officer");
+                }
+                self.proposals.clone().approve(EntryHash([0; 32]), &body.proposal, author, at.time)
+            }
+            _ => Err("not a kind of an exposure ledger"),
+        }
+    }
+
+    fn apply(&mut self, seq: u64, hash: EntryHash, statement: &Statement) {
+        match &statement.body {
+            Body::Reserved(body) => {
+                self.total = body.total;
+                let reserved = Reserved {
+                    seq,
+                    author: statement.author.clone(),
+                    dataset: body.dataset.clone(),
+                    member: body.member.clone(),
+                    added: body.added,
+                    released: false,
+                };
+                self.reserved.insert(hash, reserved);
+            }
+            Body::Released(body) => {
+                if let Some(reserved) = self.reserved.get_mut(&body.terms.reserved) {
+                    reserved.released = true;
+                    self.total = self.total.saturating_sub(reserved.added);
+                }
+                self.proposals.mark_used(body.approval.as_ref());
+            }
+            Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
+            Body::Approved(body) => {
+                // Checked just before on a copy: it can't fail.
+                let _ = self.proposals.approve(hash, &body.proposal, &statement.author, statement.time);
+            }
+            _ => {}
+        }
+    }
+}
+
+enum Judgement {
+    Apply(Box<Statement>, At),
+    Unanchored,
+    Skip,
+    Stop { format: u64 },
+}
+
+/// The exposure ledgers that a dataset's entries cite.
+#[derive(Debug, Clone, Default)]
+pub struct Exposures(BTreeMap<Digest, ExposureState>);
+
+impl Exposures {
+    /// Adds a folded ledger.
+    pub fn insert(&mut self, state: ExposureState) {
+        self.0.insert(state.recipient, state);
+    }
+
+    fn find(&self, cited: &Reservation) -> Option<&Reserved> {
+        let LedgerId::Exposure(recipient) = &cited.ledger else { return None };
+        self.0.get(recipient)?.reserved.get(&cited.hash).filter(|r| r.seq == cited.seq)
+    }
+
+    /// Whether the citation is a reservation for this dataset and member.
+    #[must_use]
+    pub fn is_reserved(&self, cited: &Reservation, dataset: &DatasetId, member: &MemberId) -> bool {
+        self.find(cited).is_some_and(|r| r.dataset == *dataset && r.member == *member)
+    }
+
+    /// Who made a reservation.
+    #[must_use]
+    pub fn reserver(&self, cited: &Reservation) -> Option<&MemberId> {
+        self.find(cited).map(|r| &r.author)
+    }
+}

@@ -7,3 +7,4 @@ pub mod aead;
 pub mod hpke;
 pub mod kdf;
 pub mod sign;
+pub mod tree;

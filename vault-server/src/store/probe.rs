@@ -1,0 +1,145 @@
+//! The probe: does this store keep the one promise that a ledger rests on, that a create of a name has one winner?
+//!
+//! Not every "S3" does, and some file systems have no hard links. So a store is asked before it is trusted: at `init`, at
+//! `serve` and by `doctor`, never by readers.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use object_store::path::Path as Key;
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
+
+use super::{Store, StoreError};
+
+/// Where scratch objects lie; no name of a vault's begins so.
+pub(crate) const SCRATCH: &str = "probe";
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Probing {
+    /// Races to run, each on a new name.
+    pub rounds: u32,
+    /// Writers that race for each name.
+    pub writers: u32,
+}
+
+impl Default for Probing {
+    /// A store that lets many writers win has shown it in the first or second round; eight are cheap insurance.
+    fn default() -> Self {
+        Self { rounds: 8, writers: 4 }
+    }
+}
+
+/// Why a store can't hold a vault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// It failed before it could show anything.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It writes, but not if-absent: a file system without hard links, a bucket without conditional writes.
+    #[error("{location}: it can't create an object only if there is none: {source}")]
+    Unconditional {
+        /// The store.
+        location: String,
+        /// What the conditional create said.
+        source: object_store::Error,
+    },
+    /// Several writers were told that they created one object.
+    #[error("{location}: {winners} of {writers} writers that raced to create one object were told that they won")]
+    Winners {
+        /// The store.
+        location: String,
+        /// How many were told so.
+        winners: usize,
+        /// How many raced.
+        writers: u32,
+    },
+    /// The object holds something else than its winner wrote.
+    #[error("{location}: an object that was just created reads back as something else")]
+    Unread {
+        /// The store.
+        location: String,
+    },
+    /// The object that was created is not listed.
+    #[error("{location}: an object that was just created is not listed")]
+    Unlisted {
+        /// The store.
+        location: String,
+    },
+}
+
+/// Races writers over every given way to one and the same bucket (a folder, or each configured endpoint).
+///
+/// Scratch objects are deleted again, as far as the store lets it.
+///
+/// # Errors
+/// If the store fails, or breaks the promise; then no vault may be kept there.
+pub async fn probe(ways: &[Store], how: Probing) -> Result<(), ProbeError> {
+    for _ in 0..how.rounds {
+        let key = scratch_key(ways)?;
+        let outcome = race(ways, &key, how.writers).await;
+        if let Some(way) = ways.first() {
+            // A store that never lets anything be deleted (object lock) is a good home for a ledger.
+            let _ = way.delete_keys(vec![key]).await;
+        }
+        outcome?;
+    }
+    Ok(())
+}
+
+async fn race(ways: &[Store], key: &Key, writers: u32) -> Result<(), ProbeError> {
+    let attempts = ways.iter().cycle().zip(0..writers).map(|(way, writer)| attempt(way, key, writer));
+    let mut winners = Vec::new();
+    for outcome in join_all(attempts).await {
+        winners.extend(outcome?);
+    }
+    for way in ways {
+        let location = way.location();
+        let [winner] = *winners.as_slice() else {
+            return Err(ProbeError::Winners { location, winners: winners.len(), writers });
+        };
+        if way.read(key, 64).await? != mark(winner) {
+            return Err(ProbeError::Unread { location });
+        }
+        if !way.children(SCRATCH).await?.1.iter().any(|name| Some(name.as_str()) == key.filename()) {
+            return Err(ProbeError::Unlisted { location });
+        }
+    }
+    Ok(())
+}
+
+/// One writer's try: `Some` if it was told that it won.
+async fn attempt(way: &Store, key: &Key, writer: u32) -> Result<Option<u32>, ProbeError> {
+    way.check().await?;
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match way.objects.put_opts(key, mark(writer).into(), options).await {
+        Ok(_) => Ok(Some(writer)),
+        Err(object_store::Error::AlreadyExists { .. }) => Ok(None),
+        Err(source) => Err(explain(way, key, source).await),
+    }
+}
+
+/// Tells a store that can't write at all from one that can't write conditionally.
+async fn explain(way: &Store, key: &Key, source: object_store::Error) -> ProbeError {
+    let plain = Key::from(format!("{key}-plain"));
+    match way.objects.put(&plain, Bytes::from_static(b"plain").into()).await {
+        Ok(_) => {
+            let _ = way.delete_keys(vec![plain]).await;
+            ProbeError::Unconditional { location: way.location(), source }
+        }
+        Err(_) => way.fault(key, source).await.into(),
+    }
+}
+
+fn mark(writer: u32) -> Bytes {
+    Bytes::from(format!("writer {writer}\n"))
+}
+
+fn scratch_key(ways: &[Store]) -> Result<Key, ProbeError> {
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(|e| StoreError::Io {
+        path: ways.first().map(Store::location).unwrap_or_default(),
+        source: std::io::Error::other(e.to_string()),
+    })?;
+    Ok(Key::from(format!("{SCRATCH}/{}", vault_core::ids::to_hex(&random))))
+}

@@ -208,3 +208,116 @@ pub fn fingerprint(id: &CardId) -> String {
 fn check_label(label: &str) -> Result<(), CardError> {
     if label.len() <= MAX_LABEL && !label.chars().any(char::is_control) { Ok(()) } else { Err(CardError::Label) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::PrivateKey;
+    use crate::secret::Secret32;
+
+    fn signing(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&Secret32::take(&mut [seed; 32]))
+    }
+
+    fn kem(suite: Suite) -> PublicKey {
+        PrivateKey::from_secret(suite, Secret32::take(&mut [4; 32])).public_key()
+    }
+
+    fn sample(suite: Suite) -> Card {
+        Card::make(suite, "sequencer 3", 1_790_000_000, &signing(3), &kem(suite)).unwrap()
+    }
+
+    /// A card whose payload is changed and signed again by the same key.
+    fn resigned(change: impl Fn(&mut Payload)) -> Result<Card, CardError> {
+        let envelope = Envelope::parse(sample(Suite::X25519).stored()).unwrap();
+        let mut payload = json::parse(&envelope.payload).unwrap();
+        change(&mut payload);
+        let payload = json::emit(&payload).unwrap();
+        let id = CardId(sha256(&payload));
+        let signed =
+            Envelope::signed_with(PayloadType::Card, payload, id, |pae| Ok::<_, ()>(signing(3).sign(pae))).unwrap();
+        Card::parse(&signed.emit())
+    }
+
+    #[test]
+    fn a_card_reads_back() {
+        for suite in [Suite::X25519, Suite::XWing] {
+            let card = sample(suite);
+            assert_eq!(Card::parse(card.stored()), Ok(card.clone()));
+            assert_eq!((card.suite(), card.label(), card.created()), (suite, "sequencer 3", 1_790_000_000));
+            assert_eq!(card.kem(), &kem(suite));
+            assert!(card.stored().len() < MAX_STORED);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_eight_groups_of_four() {
+        let mut id = [0; 32];
+        id[..20].copy_from_slice(b"Hello, fingerprint!!");
+        // base32 of these 20 bytes by another implementation, lower case.
+        assert_eq!(fingerprint(&CardId(id)), "jbsw-y3dp-fqqg-m2lo-m5sx-e4ds-nfxh-iijb");
+    }
+
+    #[test]
+    fn a_card_with_one_byte_changed_is_refused() {
+        let stored = sample(Suite::X25519).stored().to_vec();
+        for at in 0..stored.len() {
+            let mut changed = stored.clone();
+            changed[at] ^= 1;
+            assert!(Card::parse(&changed).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_card_signed_by_another_key_is_refused() {
+        let envelope = Envelope::parse(sample(Suite::X25519).stored()).unwrap();
+        let signature = signing(9).sign(&Envelope::pae(PayloadType::Card, &envelope.payload));
+        assert_eq!(Card::parse(&Envelope { signature, ..envelope }.emit()), Err(CardError::Signature));
+    }
+
+    #[test]
+    fn an_envelope_that_names_another_card_is_refused() {
+        let envelope = Envelope::parse(sample(Suite::X25519).stored()).unwrap();
+        let renamed = Envelope { keyid: CardId([0; 32]), ..envelope };
+        assert_eq!(Card::parse(&renamed.emit()), Err(CardError::KeyId));
+    }
+
+    #[test]
+    fn a_statement_is_no_card() {
+        let envelope = Envelope::parse(sample(Suite::X25519).stored()).unwrap();
+        let statement = Envelope { payload_type: PayloadType::Statement, ..envelope };
+        assert_eq!(Card::parse(&statement.emit()), Err(CardError::NotACard));
+    }
+
+    #[test]
+    fn unknown_formats_suites_bad_labels_and_weak_keys_are_refused() {
+        assert!(resigned(|_| ()).is_ok());
+        assert_eq!(resigned(|p| p.format = 2), Err(CardError::Format(2)));
+        assert_eq!(resigned(|p| p.suite = 3), Err(CardError::Suite(3)));
+        assert_eq!(resigned(|p| p.suite = 257), Err(CardError::Suite(257)));
+        assert_eq!(resigned(|p| p.suite = 2), Err(CardError::Key("KEM")));
+        assert_eq!(resigned(|p| p.label = "a\u{85}".to_owned()), Err(CardError::Label));
+        assert_eq!(resigned(|p| p.label = "x".repeat(129)), Err(CardError::Label));
+        assert_eq!(resigned(|p| p.kem = B64(vec![0; 32])), Err(CardError::Key("KEM")));
+        assert_eq!(resigned(|p| p.sign = B64(vec![0; 32])), Err(CardError::Key("signing")));
+    }
+
+    #[test]
+    fn a_payload_with_an_extra_member_is_refused() {
+        let envelope = Envelope::parse(sample(Suite::X25519).stored()).unwrap();
+        let text = String::from_utf8(envelope.payload).unwrap().replace("\"suite\":1", "\"suite\":1,\"x\":1");
+        let payload = text.into_bytes();
+        let keyid = CardId(sha256(&payload));
+        let signature = signing(3).sign(&Envelope::pae(PayloadType::Card, &payload));
+        let stored = Envelope { payload_type: PayloadType::Card, payload, keyid, signature }.emit();
+        assert!(matches!(Card::parse(&stored), Err(CardError::Payload(_))));
+    }
+
+    #[test]
+    fn a_card_is_not_made_of_values_that_would_not_parse() {
+        let make = |label: &str, created, suite| Card::make(suite, label, created, &signing(3), &kem(Suite::X25519));
+        assert_eq!(make("a\nb", 0, Suite::X25519), Err(CardError::Label));
+        assert_eq!(make("a", 0, Suite::XWing), Err(CardError::Key("KEM")));
+        assert!(matches!(make("a", 1 << 53, Suite::X25519), Err(CardError::Payload(_))));
+    }
+}

@@ -153,3 +153,84 @@ struct StoredSignature<'a> {
     keyid: &'a str,
     sig: &'a str,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hazmat::sign::SigningKey;
+    use crate::secret::Secret32;
+
+    fn signing() -> SigningKey {
+        SigningKey::from_seed(&Secret32::take(&mut [5; 32]))
+    }
+
+    fn sample() -> Envelope {
+        Envelope::signed_with(PayloadType::Statement, b"{}".to_vec(), CardId([0xab; 32]), |pae| {
+            Ok::<_, ()>(signing().sign(pae))
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_signed_bytes_are_those_of_dsse() {
+        let expected = b"DSSEv1 39 application/vnd.seqvault.statement+json 3 a b";
+        assert_eq!(Envelope::pae(PayloadType::Statement, b"a b"), expected);
+    }
+
+    #[test]
+    fn an_envelope_reads_back_and_verifies() {
+        let envelope = sample();
+        let stored = envelope.emit();
+        assert_eq!(Envelope::parse(&stored), Ok(envelope.clone()));
+        assert!(json::parse_value(&stored).is_ok());
+        assert!(envelope.verify(&signing().verifying_key()).is_ok());
+    }
+
+    #[test]
+    fn another_payload_type_payload_or_key_does_not_verify() {
+        let key = signing().verifying_key();
+        let card = Envelope { payload_type: PayloadType::Card, ..sample() };
+        let payload = Envelope { payload: b"{ }".to_vec(), ..sample() };
+        assert_eq!(card.verify(&key), Err(BadSignature));
+        assert_eq!(payload.verify(&key), Err(BadSignature));
+        let other = SigningKey::from_seed(&Secret32::take(&mut [6; 32])).verifying_key();
+        assert_eq!(sample().verify(&other), Err(BadSignature));
+    }
+
+    #[test]
+    fn every_other_spelling_is_refused() {
+        let stored = String::from_utf8(sample().emit()).unwrap();
+        let signature = &stored[stored.find("{\"keyid").unwrap()..stored.len() - 2];
+        for bad in [
+            stored.replacen(':', ": ", 1),
+            format!("{stored} "),
+            format!("{stored}{{}}"),
+            stored.replace("payloadType", "payload\\u0054ype"),
+            stored.replace("e30=", "e30"),
+            stored.replace("e30=", "e31="),
+            stored.replace(&"ab".repeat(32), &"AB".repeat(32)),
+            stored.replace("statement", "statements"),
+            stored.replace("application/", "application\\/"),
+            stored.replace("\"signatures\"", "\"extra\":1,\"signatures\""),
+            stored.replace(signature, ""),
+            stored.replace(signature, &format!("{signature},{signature}")),
+            stored.replace("{\"payload\":\"e30=\",", "{\"payload\":\"e30=\",\"payload\":\"e30=\","),
+            stored.replace("{\"payload\":\"e30=\",", "{").replace("],", "],\"payload\":\"e30=\""),
+        ] {
+            assert_ne!(bad, stored);
+            assert!(Envelope::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn members_in_another_order_are_refused() {
+        let stored = String::from_utf8(sample().emit()).unwrap();
+        let moved = stored.replace("\"payload\":\"e30=\",", "").replace("}]}", "}],\"payload\":\"e30=\"}");
+        assert_eq!(Envelope::parse(moved.as_bytes()), Err(EnvelopeError::NotCanonical));
+    }
+
+    #[test]
+    fn too_long_an_envelope_is_refused_unread() {
+        assert_eq!(Envelope::parse(&vec![b' '; MAX_STORED + 1]), Err(EnvelopeError::TooLong));
+    }
+}

@@ -134,3 +134,107 @@ pub fn open(key: &PrivateKey, sealed: &[u8], info: &Context) -> Result<Secret32,
         .map_err(|_| OpenError)?;
     Ok(Secret32::take(&mut body))
 }
+
+#[cfg(test)]
+mod tests {
+    use getrandom::SysRng;
+    use rand_core::UnwrapErr;
+
+    use super::*;
+    use crate::context::Scope;
+
+    const SUITES: [Suite; 2] = [Suite::X25519, Suite::XWing];
+
+    fn info(epoch: u64) -> Context {
+        Scope::without_vault(Suite::XWing).table(epoch)
+    }
+
+    fn key(suite: Suite) -> PrivateKey {
+        PrivateKey::from_secret(suite, Secret32::generate(&mut UnwrapErr(SysRng)))
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key_and_context_only() {
+        for suite in SUITES {
+            let (secret, mine, other) = (Secret32::take(&mut [9; 32]), key(suite), key(suite));
+            let sealed = seal(&mine.public_key(), &secret, &info(1), &mut UnwrapErr(SysRng)).unwrap();
+            assert_eq!(sealed.len(), suite.seal_len());
+            assert_eq!(open(&mine, &sealed, &info(1)), Ok(secret));
+            assert_eq!(open(&mine, &sealed, &info(2)), Err(OpenError));
+            assert_eq!(open(&other, &sealed, &info(1)), Err(OpenError));
+        }
+    }
+
+    #[test]
+    fn every_other_length_and_every_changed_byte_is_the_same_error() {
+        for suite in SUITES {
+            let mine = key(suite);
+            let secret = Secret32::take(&mut [9; 32]);
+            let sealed = seal(&mine.public_key(), &secret, &info(1), &mut UnwrapErr(SysRng)).unwrap();
+            let longer = [sealed.as_slice(), &[0]].concat();
+            for bad in [&[][..], &sealed[1..], &sealed[..sealed.len() - 1], &longer] {
+                assert_eq!(open(&mine, bad, &info(1)), Err(OpenError));
+            }
+            for at in (0..sealed.len()).step_by(if suite == Suite::X25519 { 1 } else { 29 }) {
+                let mut changed = sealed.clone();
+                changed[at] ^= 4;
+                assert_eq!(open(&mine, &changed, &info(1)), Err(OpenError), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_wrong_length_is_refused() {
+        for suite in SUITES {
+            let public = key(suite).public_key();
+            assert_eq!(PublicKey::parse(suite, public.as_bytes()), Ok(public.clone()));
+            for bad in [&[][..], &public.as_bytes()[1..], &[public.as_bytes(), &[0]].concat()] {
+                assert_eq!(PublicKey::parse(suite, bad), Err(PublicKeyError));
+            }
+        }
+    }
+
+    // The encodings of points of order 1, 2, 4 and 8 on the curve and its twist, u = 0, 1, p - 1, the two of order 8,
+    // and the non-canonical p and p + 1; each with and without the ignored top bit.
+    #[test]
+    fn a_small_order_key_is_refused_in_both_suites() {
+        let xwing = key(Suite::XWing).public_key();
+        for hex in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            let mut point: [u8; 32] = crate::ids::from_hex(hex).unwrap();
+            for top_bit in [0, 0x80] {
+                point[31] ^= top_bit;
+                assert_eq!(PublicKey::parse(Suite::X25519, &point), Err(PublicKeyError), "{hex}");
+                let hybrid = [&xwing.as_bytes()[..1184], &point].concat();
+                assert_eq!(PublicKey::parse(Suite::XWing, &hybrid), Err(PublicKeyError), "{hex}");
+            }
+        }
+    }
+
+    // FIPS 203 section 7.2: a 12-bit coefficient of q = 3329 or more does not survive decoding and encoding.
+    #[test]
+    fn an_ml_kem_key_with_a_coefficient_out_of_range_is_refused() {
+        let mut bytes = key(Suite::XWing).public_key().as_bytes().to_vec();
+        for (low, high) in [(0x01, 0x0d), (0xff, 0x0f)] {
+            bytes[0] = low;
+            bytes[1] = bytes[1] & 0xf0 | high;
+            assert_eq!(PublicKey::parse(Suite::XWing, &bytes), Err(PublicKeyError));
+        }
+        bytes[0] = 0x00;
+        bytes[1] = bytes[1] & 0xf0 | 0x0d;
+        assert!(PublicKey::parse(Suite::XWing, &bytes).is_ok());
+    }
+
+    #[test]
+    fn keys_print_no_secret() {
+        let text = format!("{:?}", PrivateKey::from_secret(Suite::X25519, Secret32::take(&mut [0xab; 32])));
+        assert_eq!(text, "PrivateKey(X25519, ..)");
+    }
+}

@@ -115,3 +115,102 @@ pub fn open_bytes(key: &Secret32, aad: &[u8], sealed: &[u8], size: u64) -> Resul
     }
     Ok(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use getrandom::SysRng;
+    use rand_core::UnwrapErr;
+
+    use super::*;
+
+    const AAD: &[u8] = b"context";
+
+    fn key(byte: u8) -> Secret32 {
+        Secret32::take(&mut [byte; 32])
+    }
+
+    fn sealed(plain: &[u8]) -> Vec<u8> {
+        seal_bytes(&key(1), AAD, plain, &mut UnwrapErr(SysRng)).unwrap()
+    }
+
+    #[test]
+    fn bytes_round_trip_at_every_edge_of_a_segment() {
+        for size in [0, 1, SEGMENT_PLAIN - 1, SEGMENT_PLAIN, SEGMENT_PLAIN + 1, 2 * SEGMENT_PLAIN] {
+            let plain = vec![7; size];
+            let sealed = sealed(&plain);
+            assert_eq!(sealed.len() as u64, ciphertext_len(size as u64));
+            assert_eq!(*open_bytes(&key(1), AAD, &sealed, size as u64).unwrap(), plain);
+        }
+    }
+
+    #[test]
+    fn another_key_or_context_fails_at_the_header() {
+        let sealed = sealed(b"x");
+        assert_eq!(open_bytes(&key(2), AAD, &sealed, 1), Err(FloeError::Authentication));
+        assert_eq!(open_bytes(&key(1), b"other", &sealed, 1), Err(FloeError::Authentication));
+        assert!(matches!(Opener::start(&key(2), AAD, &sealed[..HEADER]), Err(FloeError::Authentication)));
+    }
+
+    #[test]
+    fn other_parameters_are_refused() {
+        let sealed = sealed(b"x");
+        for byte in 0..10 {
+            let mut header = sealed[..HEADER].to_vec();
+            header[byte] ^= 1;
+            assert!(matches!(Opener::start(&key(1), AAD, &header), Err(FloeError::Parameters)));
+        }
+        for length in [0, HEADER - 1, HEADER + 1] {
+            assert!(matches!(Opener::start(&key(1), AAD, &vec![0; length]), Err(FloeError::Parameters)));
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_size_is_refused_by_its_length_or_its_final_flag() {
+        let plain = vec![3; 2 * SEGMENT_PLAIN];
+        let sealed = sealed(&plain);
+        let size = plain.len() as u64;
+        assert_eq!(open_bytes(&key(1), AAD, &sealed, size - 1), Err(FloeError::Length));
+        assert_eq!(open_bytes(&key(1), AAD, &sealed, u64::MAX), Err(FloeError::Length));
+        let half = &sealed[..HEADER + SEGMENT];
+        assert_eq!(open_bytes(&key(1), AAD, half, SEGMENT_PLAIN as u64), Err(FloeError::Authentication));
+        assert_eq!(open_bytes(&key(1), AAD, half, size), Err(FloeError::Length));
+    }
+
+    #[test]
+    fn reordered_and_spliced_segments_are_refused() {
+        let plain = vec![3; 3 * SEGMENT_PLAIN];
+        let size = plain.len() as u64;
+        let (first, second) = (HEADER..HEADER + SEGMENT, HEADER + SEGMENT..HEADER + 2 * SEGMENT);
+        let good = sealed(&plain);
+
+        let mut swapped = good.clone();
+        swapped.copy_within(second.clone(), first.start);
+        swapped[second].copy_from_slice(&good[first.clone()]);
+        assert_eq!(open_bytes(&key(1), AAD, &swapped, size), Err(FloeError::Authentication));
+
+        let mut spliced = good;
+        spliced[first.clone()].copy_from_slice(&sealed(&plain)[first]);
+        assert_eq!(open_bytes(&key(1), AAD, &spliced, size), Err(FloeError::Authentication));
+    }
+
+    #[test]
+    fn a_position_beyond_the_last_is_refused() {
+        let (sealer, header) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
+        let mut segment = [0; OVERHEAD];
+        assert_eq!(sealer.seal_segment(MAX_SEGMENTS, true, &[0; 12], &mut segment), Err(FloeError::Position));
+        let opener = Opener::start(&key(1), AAD, &header).unwrap();
+        assert_eq!(opener.open_segment(MAX_SEGMENTS, true, &mut segment), Err(FloeError::Position));
+    }
+
+    #[test]
+    fn segments_of_wrong_lengths_are_neither_sealed_nor_opened() {
+        let (sealer, header) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
+        let opener = Opener::start(&key(1), AAD, &header).unwrap();
+        for (is_final, len) in [(false, SEGMENT - 1), (false, OVERHEAD), (true, OVERHEAD - 1), (true, SEGMENT + 1)] {
+            let mut segment = vec![0; len];
+            assert_eq!(sealer.seal_segment(0, is_final, &[0; 12], &mut segment), Err(FloeError::Length));
+            assert_eq!(opener.open_segment(0, is_final, &mut segment), Err(FloeError::Length));
+            assert_eq!(segment, vec![0; len]);
+        }
+    }
+}

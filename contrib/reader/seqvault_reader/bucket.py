@@ -1,0 +1,84 @@
+"""A vault in a folder: object names, entries of a ledger, and the fold of everything (4.3, 6.1)."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from .dataset import Dataset
+from .encoding import Cursor, Malformed, demand
+from .exposure import Exposure
+from .ledger import MAX_ENTRY
+from .vault import Vault
+
+NUMBER = re.compile(r"[0-9]{10}\Z")
+BUNDLE = re.compile(r"bundle-(16|256)-([0-9]{10})\Z")
+
+
+class Missing(Exception):
+    """An object that ought to exist."""
+
+
+class Bucket:
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def read(self, *parts):
+        try:
+            return self.folder.joinpath(*parts).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Missing("/".join(parts)) from None
+
+    def exists(self, *parts):
+        return self.folder.joinpath(*parts).is_file()
+
+    def names(self, *parts):
+        folder = self.folder.joinpath(*parts)
+        return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def ledgers(self):
+        """Ids of all ledgers but the vault's."""
+        return [f"{kind}/{name}" for kind in ("dataset", "exposure") for name in self.names("ledger", kind)]
+
+    def entries(self, ledger):
+        """Stored bytes of entries 0, 1, .. until the first number that does not exist; a gap is an error."""
+        numbers = [int(name) for name in self.names("ledger", ledger) if NUMBER.match(name)]
+        demand(numbers == list(range(len(numbers))), f"{ledger}: an entry is missing below a later one")
+        return [self.entry(ledger, n) for n in numbers]
+
+    def entry(self, ledger, n):
+        with open(self.folder / "ledger" / ledger / f"{n:010}", "rb") as file:
+            return file.read(MAX_ENTRY + 1)     # one byte over the limit is enough to be void
+
+    def bundle_errors(self, ledger, entries):
+        """Bundles are derived; one that differs from the entries is reported and otherwise ignored."""
+        for name in self.names("ledger", ledger):
+            found = BUNDLE.match(name)
+            if not found:
+                continue
+            size, k = map(int, found.groups())
+            try:
+                cursor = Cursor(self.read("ledger", ledger, name))
+                copies = [cursor.take(cursor.uint(4)) for _ in range(size)]
+                cursor.finish()
+                demand(copies == entries[size * k:size * (k + 1)], "other entries")
+            except Malformed:
+                yield f"{name} differs from the entries"
+
+
+class Folded(NamedTuple):
+    bucket: Bucket
+    vault: Vault
+    others: dict    # ledger id -> Dataset or Exposure
+
+    @property
+    def datasets(self):
+        return {fold.id: fold for fold in self.others.values() if isinstance(fold, Dataset)}
+
+
+def fold_vault(bucket, vault_id=None):
+    return Vault().run(bucket.entries("vault"), vault_id)
+
+
+def fold_ledger(bucket, vault, ledger):
+    kind = Dataset if ledger.startswith("dataset/") else Exposure
+    return kind(ledger, vault.vault_id, vault).run(bucket.entries(ledger))

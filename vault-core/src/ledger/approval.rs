@@ -44,8 +44,7 @@ impl Proposals {
     }
 
     pub(super) fn propose(&mut self, hash: EntryHash, author: &MemberId, body: &Proposed) {
-        let proposal =
-            Proposal { author: author.clone(), body: body.clone(), approvals: BTreeMap::new(), used: false };
+        let proposal = Proposal { author: author.clone(), body: body.clone(), approvals: BTreeMap::new(), used: false };
         self.0.insert(hash, proposal);
     }
 

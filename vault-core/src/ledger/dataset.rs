@@ -256,19 +256,21 @@ impl DatasetState {
         if vault.entry_hash(head.seq) != Some(head.hash) {
             return Err(CreationError::Unanchored);
         }
-        Self::first(vault, id, statement, &entry, head.seq).map_err(CreationError::Invalid)
+        let hash = entry_hash(Some(EntryHash(vault.id().0)), stored);
+        Self::first(vault, id, statement, &entry, hash).map_err(CreationError::Invalid)
     }
 
     /// Judges the next entry. False if the fold stops.
     fn step(&mut self, vault: &VaultState, exposures: &Exposures, stored: &[u8]) -> bool {
         let seq = self.judged.len() as u64;
-        let hash = entry_hash(stored);
+        let before = self.judged.last().map(|last| last.hash);
+        let hash = entry_hash(before, stored);
         let ledger = self.ledger();
         let verdict = match self.judge_entry(vault, exposures, stored, seq) {
             Ok(Judgement::Apply { statement, at }) => {
                 if vault.is_voided(&ledger, seq, hash) {
                     Verdict::Void("fork, settled by a recovery")
-                } else if statement.prev != self.judged.last().map(|last| last.hash) {
+                } else if statement.prev != before {
                     return self.fork(seq, hash, "its `prev` is not the entry before it");
                 } else {
                     self.apply(vault, at, seq, hash, &statement);

@@ -94,7 +94,8 @@ impl ExposureState {
 
     fn step(&mut self, vault: &VaultState, creators: &BTreeMap<DatasetId, MemberId>, stored: &[u8]) -> bool {
         let seq = self.judged.len() as u64;
-        let (hash, ledger) = (entry_hash(stored), self.ledger());
+        let before = self.judged.last().map_or(EntryHash(vault.id().0), |last| last.hash);
+        let (hash, ledger) = (entry_hash(Some(before), stored), self.ledger());
         let verdict = match self.judge(vault, creators, stored, seq) {
             Err(reason) => Verdict::Void(reason),
             Ok(_) if vault.is_voided(&ledger, seq, hash) => Verdict::Void("fork, settled by a recovery"),
@@ -109,7 +110,6 @@ impl ExposureState {
                 return false;
             }
             Ok(Judgement::Apply(statement, at)) => {
-                let before = self.judged.last().map_or(EntryHash(vault.id().0), |last| last.hash);
                 if statement.prev != Some(before) {
                     let why = "its `prev` is not the entry before it";
                     self.stop = Some(Stop::Fork { ledger, seq, hash, why });

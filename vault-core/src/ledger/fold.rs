@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::statement::{Entry, FORMAT, Said, Statement};
-use crate::hazmat::kdf::sha256;
+use crate::hazmat::kdf::Sha256;
 use crate::hazmat::sign::VerifyingKey;
 use crate::ids::{CardId, EntryHash, LedgerId, VaultId};
 
@@ -24,7 +24,7 @@ pub enum Verdict {
 /// An entry's place in a ledger, its hash and its verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judged {
-    /// SHA-256 of the stored bytes.
+    /// Its hash, which stands for all entries up to it.
     pub hash: EntryHash,
     /// What became of it.
     pub verdict: Verdict,
@@ -35,7 +35,9 @@ pub struct Judged {
 #[non_exhaustive]
 pub enum Stop {
     /// An authorised entry that does not continue the chain.
-    #[error("ledger {ledger} forks at entry {seq} ({why}); an officer has to settle it with a recovery that names {hash}")]
+    #[error(
+        "ledger {ledger} forks at entry {seq} ({why}); an officer has to settle it with a recovery that names {hash}"
+    )]
     Fork {
         /// The ledger.
         ledger: LedgerId,
@@ -77,10 +79,19 @@ pub(super) fn parse_at(stored: &[u8], vault: Option<&VaultId>, ledger: &LedgerId
     Ok(entry)
 }
 
-/// The SHA-256 of stored bytes, as an entry hash.
+/// An entry's hash: SHA-256 over the hash of the entry before and the stored bytes. Spec section 1.2.
+///
+/// Before the genesis is nothing; before entry 0 of another ledger stands the vault id. The hash of the entry before goes in, and not
+/// only what the entry says of it, because a void entry says nothing that can be believed: so a number and a hash stand for
+/// every entry up to there, and what is signed, pinned or seen after an entry commits to it.
 #[must_use]
-pub fn entry_hash(stored: &[u8]) -> EntryHash {
-    EntryHash(sha256(stored))
+pub fn entry_hash(before: Option<EntryHash>, stored: &[u8]) -> EntryHash {
+    let mut hash = Sha256::new();
+    if let Some(before) = before {
+        hash.update(&before.0);
+    }
+    hash.update(stored);
+    EntryHash(hash.finish())
 }
 
 /// A known statement, or what becomes of an unknown one (rule 4).

@@ -82,7 +82,8 @@ impl Statement {
     /// If the payload breaks a limit or signing fails.
     pub fn sign<E>(&self, sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>) -> Result<Vec<u8>, SignError<E>> {
         let payload = self.payload().map_err(SignError::Payload)?;
-        let envelope = Envelope::signed_with(PayloadType::Statement, payload, self.card, sign).map_err(SignError::Key)?;
+        let envelope =
+            Envelope::signed_with(PayloadType::Statement, payload, self.card, sign).map_err(SignError::Key)?;
         let stored = envelope.emit();
         if stored.len() > MAX_ENTRY {
             return Err(SignError::TooLong);
@@ -151,8 +152,6 @@ impl<'de, T: core::str::FromStr<Err: fmt::Display>> Deserialize<'de> for OrEmpty
 /// A stored entry whose bytes are well formed; its signature and its right to speak are not checked yet.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// SHA-256 of the stored bytes.
-    pub hash: EntryHash,
     /// The statement, if this reader knows its format and kind.
     pub said: Said,
     /// The envelope, for the signature.
@@ -196,7 +195,6 @@ impl Entry {
         if stored.len() > MAX_ENTRY {
             return Err("malformed: too long");
         }
-        let hash = EntryHash(sha256(stored));
         let envelope = Envelope::parse(stored).map_err(|_| "malformed envelope")?;
         if envelope.payload_type != PayloadType::Statement {
             return Err("malformed: not a statement");
@@ -226,7 +224,7 @@ impl Entry {
         } else {
             Said::Unknown { frame, kind: wire.kind, format: wire.format, critical: wire.critical }
         };
-        Ok(Self { hash, said, envelope })
+        Ok(Self { said, envelope })
     }
 }
 
@@ -337,7 +335,11 @@ impl<'a, T> IntoIterator for &'a Set<T> {
 impl<'de, T: DeserializeOwned + Ord> Deserialize<'de> for Set<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let items = Vec::<T>::deserialize(deserializer)?;
-        if items.is_sorted_by(|a, b| a < b) { Ok(Self(items)) } else { Err(de::Error::custom("not ascending, or twice")) }
+        if items.is_sorted_by(|a, b| a < b) {
+            Ok(Self(items))
+        } else {
+            Err(de::Error::custom("not ascending, or twice"))
+        }
     }
 }
 

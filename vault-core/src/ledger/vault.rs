@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approval::{Act, Proposals};
 use super::fold::{Judged, Keys, Known, Stop, Timeline, Verdict, Void, check_signature, entry_hash, known, parse_at};
 use super::statement::{
-    Algorithms, ApprovalCounts, Approval, Body, Entry, FORMAT, Genesis, Info, PackSet, RecoveredTerms, RecoveryAction,
+    Algorithms, Approval, ApprovalCounts, Body, Entry, FORMAT, Genesis, Info, PackSet, RecoveredTerms, RecoveryAction,
     Role, Said, Statement, VaultHead, terms_digest,
 };
 use crate::card::Card;
@@ -123,7 +123,7 @@ impl VaultState {
     /// If entry 0 is not that vault's genesis. Everything later is a verdict or a [`Stop`].
     pub fn fold<B: AsRef<[u8]>>(id: &VaultId, entries: &[B]) -> Result<Self, GenesisError> {
         let genesis = entries.first().ok_or(GenesisError::Missing)?.as_ref();
-        if entry_hash(genesis).0 != id.0 {
+        if entry_hash(None, genesis).0 != id.0 {
             return Err(GenesisError::OtherVault);
         }
         let mut state = Self::begin(*id, genesis).map_err(GenesisError::Invalid)?;
@@ -187,20 +187,21 @@ impl VaultState {
             return Err("the author is not the first member, or a recovery card is nobody's");
         }
         let signer = state.cards.get(&statement.card).filter(|c| c.member == statement.author);
-        let key = signer.map(|c| c.card.verifying_key().clone()).ok_or("signed with a card that is not the author's")?;
+        let key = signer.map(|c| *c.card.verifying_key()).ok_or("signed with a card that is not the author's")?;
         check_signature(&entry, &key)?;
         state.set_role(0, Role::Officer, None, &first.member, true);
-        state.judged.push(Judged { hash: entry.hash, verdict: Verdict::Applied });
+        state.judged.push(Judged { hash: EntryHash(id.0), verdict: Verdict::Applied });
         Ok(state)
     }
 
     /// Judges the next entry; `later` are those behind it, for a look ahead. False if the fold stops.
     fn step<B: AsRef<[u8]>>(&mut self, stored: &[u8], later: &[B]) -> bool {
         let seq = self.next_seq();
-        let hash = entry_hash(stored);
+        let before = self.head().map(|h| h.hash);
+        let hash = entry_hash(before, stored);
         let verdict = match self.judge(stored, seq) {
             Ok(Judgement::Apply(statement)) => {
-                if statement.prev == self.head().map(|h| h.hash) {
+                if statement.prev == before {
                     self.apply(seq, hash, &statement);
                     Verdict::Applied
                 } else if self.settled_by_a_later_entry(seq, hash, later) {
@@ -260,14 +261,13 @@ impl VaultState {
             });
             if let Some(statement) = found
                 && let Body::Recovered(body) = &statement.body
-                && body.terms
-                    == (RecoveredTerms { action: RecoveryAction::Void, hash, ledger: LedgerId::Vault, seq })
+                && body.terms == (RecoveredTerms { action: RecoveryAction::Void, hash, ledger: LedgerId::Vault, seq })
                 && statement.prev == Some(before)
                 && self.allowed(&statement).is_ok()
             {
                 return true;
             }
-            before = entry_hash(stored);
+            before = entry_hash(Some(before), stored);
         }
         false
     }
@@ -312,7 +312,11 @@ impl VaultState {
                 if *author != body.member {
                     officer()?;
                 }
-                if self.is_current_card(&body.card, &body.member, now) { Ok(()) } else { Err("the card is not current") }
+                if self.is_current_card(&body.card, &body.member, now) {
+                    Ok(())
+                } else {
+                    Err("the card is not current")
+                }
             }
             Body::MemberRetired(body) => {
                 if *author != body.member {
@@ -365,10 +369,9 @@ impl VaultState {
                 self.check_approval(statement, terms, self.approvals.recovered, None, body.approval.as_ref())
             }
             Body::SubjectKeySet(body) => {
-                let steward = self
-                    .roles
-                    .iter()
-                    .any(|((role, _, member), on)| *role == Role::Steward && member == author && on.at(now) == Some(&true));
+                let steward = self.roles.iter().any(|((role, _, member), on)| {
+                    *role == Role::Steward && member == author && on.at(now) == Some(&true)
+                });
                 if !steward && !self.has_role(Role::Creator, None, author, now) {
                     return Err("not a steward");
                 }
@@ -437,7 +440,7 @@ impl VaultState {
             Body::RoleSet(body) => self.set_role(seq, body.role, body.dataset.clone(), &body.member, body.on),
             Body::OfficerRecovered(body) => self.set_role(seq, Role::Officer, None, &body.member, true),
             Body::PackSet(PackSet { hash, name, on }) => {
-                let pack = self.packs.entry(name.as_str().to_owned()).or_insert_with(Timeline::new);
+                let pack = self.packs.entry(name.as_str().to_owned()).or_default();
                 pack.set(seq, on.then_some(*hash));
             }
             Body::FormatRaised(body) => self.format = body.format,
@@ -489,7 +492,7 @@ impl VaultState {
 
     fn add_cards(&mut self, seq: u64, member: &MemberId, cards: Vec<Card>) {
         for card in cards {
-            self.keys.insert(*card.id(), card.verifying_key().clone());
+            self.keys.insert(*card.id(), *card.verifying_key());
             let record = CardRecord { member: member.clone(), added: seq, retired: None, card };
             self.cards.insert(*record.card.id(), record);
         }
@@ -505,7 +508,7 @@ impl VaultState {
     }
 
     fn set_role(&mut self, seq: u64, role: Role, dataset: Option<DatasetId>, member: &MemberId, on: bool) {
-        self.roles.entry((role, dataset, member.clone())).or_insert_with(Timeline::new).set(seq, on);
+        self.roles.entry((role, dataset, member.clone())).or_default().set(seq, on);
     }
 
     fn need_officer(&self, member: &MemberId, at: u64) -> Result<(), Void> {
@@ -647,7 +650,8 @@ impl VaultState {
     /// Whether `card` was a current card of `member`, a current member, after vault entry `at`.
     #[must_use]
     pub fn is_current_card(&self, card: &CardId, member: &MemberId, at: u64) -> bool {
-        self.cards.get(card).is_some_and(|c| c.member == *member && c.is_current(at)) && self.is_current_member(member, at)
+        self.cards.get(card).is_some_and(|c| c.member == *member && c.is_current(at))
+            && self.is_current_member(member, at)
     }
 
     /// Whether a current member had a role after vault entry `at`.
@@ -677,10 +681,7 @@ impl VaultState {
         self.roles
             .iter()
             .filter(move |((r, d, member), on)| {
-                *r == role
-                    && d.as_ref() == dataset
-                    && on.at(at) == Some(&true)
-                    && self.is_current_member(member, at)
+                *r == role && d.as_ref() == dataset && on.at(at) == Some(&true) && self.is_current_member(member, at)
             })
             .map(|((_, _, member), _)| member)
     }
@@ -739,12 +740,8 @@ enum Judgement {
 
 fn check_genesis(genesis: &Genesis) -> Result<(), Void> {
     let counts = &genesis.approvals;
-    let all = counts.granted.iter().chain([
-        &counts.card_added,
-        &counts.dataset_deleted,
-        &counts.recovered,
-        &counts.released,
-    ]);
+    let all =
+        counts.granted.iter().chain([&counts.card_added, &counts.dataset_deleted, &counts.recovered, &counts.released]);
     if genesis.algorithms != Algorithms::of(genesis.suite) {
         Err("algorithms that are not the suite's")
     } else if genesis.head_age < MIN_HEAD_AGE {

@@ -133,14 +133,7 @@ impl DatasetState {
         }
     }
 
-    pub(super) fn open_epoch(
-        &mut self,
-        n: u64,
-        seq: u64,
-        statement: &Statement,
-        public: PublicKey,
-        seals: &Set<Seal>,
-    ) {
+    pub(super) fn open_epoch(&mut self, n: u64, seq: u64, statement: &Statement, public: PublicKey, seals: &Set<Seal>) {
         let author = &statement.author;
         let seals = seals
             .iter()

@@ -184,11 +184,11 @@ impl DatasetState {
         id: &crate::ids::DatasetId,
         statement: &Statement,
         entry: &Entry,
-        head: u64,
+        hash: EntryHash,
     ) -> Result<Self, Void> {
         let Body::DatasetCreated(body) = &statement.body else { return Err("entry 0 does not create it") };
         let author = &statement.author;
-        super::anchor(vault, entry, 0)?.ok_or("unanchored")?;
+        let head = super::anchor(vault, entry, 0)?.ok_or("unanchored")?.vault;
         if statement.prev.map(|p| p.0) != Some(vault.id().0) {
             return Err("entry 0 does not follow the vault id");
         }
@@ -204,7 +204,7 @@ impl DatasetState {
         }
         expected.extend(vault.current_cards(author, head).map(|c| (author.clone(), *c.card.id())));
         exactly(&body.epoch.seals, &expected)?;
-        Ok(Self::first_state(id, statement, body, entry.hash, public, head))
+        Ok(Self::first_state(id, statement, body, hash, public, head))
     }
 
     fn first_state(
@@ -366,7 +366,8 @@ impl DatasetState {
             }
             if let Some(old) = &item.supersedes {
                 who.steward()?;
-                let known = self.manifests.get(old).filter(|m| m.is_in_scope()).ok_or("supersedes what is not in scope")?;
+                let known =
+                    self.manifests.get(old).filter(|m| m.is_in_scope()).ok_or("supersedes what is not in scope")?;
                 if known.signed.root != item.root || !superseded.insert(*old) {
                     return Err("supersedes with another root, or twice");
                 }
@@ -418,9 +419,8 @@ impl DatasetState {
         seals: &Set<EpochSeal>,
         cards: impl Iterator<Item = (MemberId, CardId)>,
     ) -> Result<(), Void> {
-        let expected: BTreeSet<(MemberId, CardId, u64)> = cards
-            .flat_map(|(member, card)| self.unclosed().map(move |(n, _)| (member.clone(), card, n)))
-            .collect();
+        let expected: BTreeSet<(MemberId, CardId, u64)> =
+            cards.flat_map(|(member, card)| self.unclosed().map(move |(n, _)| (member.clone(), card, n))).collect();
         exactly_epochs(seals, &expected)
     }
 
@@ -499,9 +499,9 @@ impl Author<'_> {
             member: member.map(Info::digest),
             pack: self.vault.pack_at(self.at.vault),
         };
-        self.state.proposals.check(&act, approval, |m| {
-            self.vault.has_role(Role::Approver, Some(&self.state.id), m, self.at.vault)
-        })
+        self.state
+            .proposals
+            .check(&act, approval, |m| self.vault.has_role(Role::Approver, Some(&self.state.id), m, self.at.vault))
     }
 }
 

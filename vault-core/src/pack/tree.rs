@@ -15,7 +15,7 @@ pub type GroupValue = [u8; 32];
 /// # Errors
 /// If `group` has an impossible length.
 pub fn group_value(index: u32, group: &[u8]) -> Result<GroupValue, PackError> {
-    tree::subtree(index, GROUP_LEN.ilog2(), group).ok_or(PackError::GroupLength)
+    tree::subtree(u64::from(index), GROUP_LEN.ilog2(), group).ok_or(PackError::GroupLength)
 }
 
 /// What is signed of a pack, and what checks its parts.

@@ -5,7 +5,8 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios};
@@ -50,6 +51,45 @@ pub async fn unless_interrupted(verb: impl Future<Output = Outcome<()>>) -> Outc
 #[must_use]
 pub fn interrupted() -> Failure {
     Failure::new(Kind::Interrupted, "interrupted")
+}
+
+/// Tells work on other threads that nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether to stop.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Asks to stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs blocking work on a thread of its own. If this future is dropped the work is asked to stop, and is not waited for.
+///
+/// # Errors
+/// What the work returns.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce(&Stop) -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    let asked = StopOnDrop(Stop::default());
+    let stop = asked.0.clone();
+    match tokio::task::spawn_blocking(move || work(&stop)).await {
+        Ok(outcome) => outcome,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(interrupted()),
+    }
+}
+
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
 }
 
 /// Runs a prompt on the terminal: a signal meanwhile ends the process at once and gives the terminal its echo back.

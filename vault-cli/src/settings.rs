@@ -1,13 +1,25 @@
 //! Options that every verb knows, with their environment, and what follows from them: the output, the state folder, the identity.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use crate::error::{Failure, Outcome};
-use crate::output::Output;
+use vault_core::card::Card;
+use vault_keys::custodian::Custodian;
+use vault_keys::file::{self, FileError};
+use vault_keys::identity::UnlockError;
+use vault_keys::passphrase::{Passphrase, PassphraseError};
+
+use crate::error::{Failure, Kind, Outcome};
+use crate::interrupt;
+use crate::output::{self, Output};
 use crate::state::StateFolder;
 
+/// How often a wrong passphrase may be typed again.
+pub const TRIES: usize = 3;
+
 /// Options of every verb.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Options of every verb")]
 pub struct Globals {
     /// The vault
@@ -20,7 +32,7 @@ pub struct Globals {
 
     /// Read the passphrase from this open file descriptor, up to the first newline
     #[arg(long, global = true, value_name = "N", conflicts_with = "passphrase_env")]
-    pub passphrase_fd: Option<i32>,
+    pub passphrase_fd: Option<u32>,
 
     /// Read the passphrase from the environment variable of this name; other processes of yours may see it
     #[arg(long, global = true, value_name = "NAME")]
@@ -37,6 +49,31 @@ pub struct Globals {
     /// What this machine remembers of vaults [default: ~/.local/state/seqvault]
     #[arg(long, global = true, value_name = "DIR", env = "SEQVAULT_STATE")]
     pub state: Option<PathBuf>,
+
+    /// The identity, once it is unlocked.
+    #[arg(skip)]
+    pub unlocked: Unlocked,
+}
+
+/// An identity that is unlocked at most once a command.
+#[derive(Default)]
+pub struct Unlocked(OnceLock<Arc<dyn Custodian>>);
+
+impl core::fmt::Debug for Unlocked {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Unlocked(..)")
+    }
+}
+
+/// Where a passphrase comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassphraseSource<'a> {
+    /// Somebody types it at the terminal, even if standard input is a pipe.
+    Terminal,
+    /// The first line of an open file descriptor.
+    Descriptor(u32),
+    /// An environment variable.
+    Variable(&'a str),
 }
 
 impl Globals {
@@ -81,4 +118,136 @@ impl Globals {
             Failure::usage("which identity? HOME is not set").hint("name its file with --identity or SEQVAULT_IDENTITY")
         })
     }
+
+    /// The identity's public half; no passphrase is asked for.
+    ///
+    /// # Errors
+    /// If the identity file can't be read or is none.
+    pub fn card(&self) -> Outcome<Card> {
+        let path = self.identity_path()?;
+        file::read(&path).map(|identity| identity.card().clone()).map_err(|e| identity_failure(&path, e))
+    }
+
+    /// Unlocks the identity; the passphrase is asked for once a command, and again up to [`TRIES`] times if it was typed wrongly.
+    ///
+    /// # Errors
+    /// If the identity file can't be read or the passphrase is wrong.
+    pub fn unlock(&self) -> Outcome<Arc<dyn Custodian>> {
+        if let Some(custodian) = self.unlocked.0.get() {
+            return Ok(Arc::clone(custodian));
+        }
+        let path = self.identity_path()?;
+        let custodian: Arc<dyn Custodian> =
+            Arc::new(with_passphrase(&path, self.passphrase_source(), |passphrase| file::unlock(&path, passphrase))?);
+        Ok(Arc::clone(self.unlocked.0.get_or_init(|| custodian)))
+    }
+
+    /// Where the passphrase comes from.
+    #[must_use]
+    pub fn passphrase_source(&self) -> PassphraseSource<'_> {
+        PassphraseSource::of(self.passphrase_fd, self.passphrase_env.as_deref())
+    }
+}
+
+impl<'a> PassphraseSource<'a> {
+    /// The one that options name, or the terminal.
+    #[must_use]
+    pub fn of(descriptor: Option<u32>, variable: Option<&'a str>) -> Self {
+        match (descriptor, variable) {
+            (Some(fd), _) => Self::Descriptor(fd),
+            (None, Some(name)) => Self::Variable(name),
+            (None, None) => Self::Terminal,
+        }
+    }
+
+    /// Reads the passphrase of an identity.
+    ///
+    /// # Errors
+    /// If there is no terminal, descriptor or variable, or no passphrase in it.
+    pub fn read(self, question: &str) -> Outcome<Passphrase> {
+        match self {
+            Self::Terminal => interrupt::at_prompt(|| Passphrase::prompt(question)),
+            Self::Descriptor(fd) => Passphrase::from_fd(fd),
+            Self::Variable(name) => Passphrase::from_env(name),
+        }
+        .map_err(passphrase_failure)
+    }
+
+    /// Reads a new passphrase: at the terminal twice, and again if the two differ.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_new(self, question: &str) -> Outcome<Passphrase> {
+        if self != Self::Terminal {
+            return self.read(question);
+        }
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match interrupt::at_prompt(|| Passphrase::prompt_new(question, "And again: ")) {
+                Err(error @ (PassphraseError::Differ | PassphraseError::Empty)) if tries > 0 => {
+                    output::warn(&format!("{error}; once more"));
+                }
+                read => return read.map_err(passphrase_failure),
+            }
+        }
+    }
+}
+
+/// Does what needs the passphrase of an identity file; a wrong one that was typed may be typed again.
+///
+/// # Errors
+/// If the file can't be read, there is no passphrase, or it is wrong.
+pub fn with_passphrase<T>(
+    path: &Path,
+    source: PassphraseSource<'_>,
+    mut unlock: impl FnMut(&Passphrase) -> Result<T, FileError>,
+) -> Outcome<T> {
+    // Nobody is asked for the passphrase of a file that can't be used.
+    let identity = file::read(path).map_err(|e| identity_failure(path, e))?;
+    let question = format!("Passphrase of {}: ", output::printable(&describe(path, identity.card())));
+    let mut tries = if source == PassphraseSource::Terminal { TRIES } else { 1 };
+    loop {
+        let passphrase = source.read(&question)?;
+        tries -= 1;
+        match unlock(&passphrase) {
+            Err(FileError::Unlock(UnlockError::WrongPassphrase)) if tries > 0 => {
+                output::warn("wrong passphrase; once more");
+            }
+            unlocked => return unlocked.map_err(|e| identity_failure(path, e)),
+        }
+    }
+}
+
+/// What is wrong with an identity file, in words.
+#[must_use]
+pub fn identity_failure(path: &Path, error: FileError) -> Failure {
+    let hint = match &error {
+        FileError::Io { path, error } if error.kind() != io::ErrorKind::NotFound => return Failure::file(path, error),
+        FileError::Io { .. } => "make one with `seqvault identity new`, or name another with --identity",
+        FileError::Permissions(_) => "others may have copied it. If not, `chmod 600` makes it yours alone",
+        FileError::Exists(_) => "an identity is never overwritten: take another name",
+        FileError::Identity(_) => "restore the file from a copy; without it nothing that was sealed to it opens",
+        FileError::Unlock(UnlockError::WrongPassphrase) => "nothing was changed",
+        _ => "",
+    };
+    let kind = if matches!(error, FileError::Exists(_)) { Kind::Conflict } else { Kind::Identity };
+    let failure = match &error {
+        FileError::Identity(_) | FileError::Unlock(_) => Failure::new(kind, error.to_string()).at(path.display()),
+        _ => Failure::new(kind, error.to_string()),
+    };
+    if hint.is_empty() { failure } else { failure.hint(hint) }
+}
+
+fn passphrase_failure(error: PassphraseError) -> Failure {
+    match &error {
+        PassphraseError::Io(e) if e.kind() == io::ErrorKind::Interrupted => interrupt::interrupted(),
+        PassphraseError::Io(_) => Failure::new(Kind::Identity, error.to_string())
+            .hint("there may be no terminal to ask at: give it with --passphrase-fd or --passphrase-env"),
+        _ => Failure::new(Kind::Identity, error.to_string()),
+    }
+}
+
+fn describe(path: &Path, card: &Card) -> String {
+    if card.label().is_empty() { path.display().to_string() } else { format!("{} ({})", path.display(), card.label()) }
 }

@@ -3,8 +3,16 @@
 //! Knows no command line, no ledger and no terminal: it is given files and keys and a [`PackStore`], and reports through
 //! [`Progress`]. What is signed about an upload, and to whom its manifest keys are sealed, is the caller's.
 
+mod pool;
 mod progress;
+mod source;
 mod store;
+mod walk;
 
 pub use progress::{Phase, Progress};
+pub use source::{Checksums, InputError, InputProblem};
 pub use store::{ObjectError, PackStore, Retry, StoreError};
+pub use walk::{Argument, Found, Input, Kind, Skipped, Source, Stream, WalkError, walk};
+
+/// How the names of files end that a get has not finished.
+pub(crate) const PART_SUFFIX: &str = ".seqvault-part";

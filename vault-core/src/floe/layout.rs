@@ -86,7 +86,27 @@ pub fn ciphertext_range(size: u64, positions: Range<u64>) -> Range<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn covering_is_exactly_the_segments_with_a_byte_of_the_range(
+            size in 0..5 * PLAIN,
+            start in 0..6 * PLAIN,
+            len in 0..3 * PLAIN,
+        ) {
+            let range = start..start + len;
+            let covered = covering(size, range.clone());
+            for position in 0..segments(size) {
+                let from = plain_segment_start(position);
+                let to = from + plain_segment_len(size, position).unwrap() as u64;
+                let touched = from.max(range.start) < to.min(range.end);
+                prop_assert_eq!(covered.contains(&position), touched);
+            }
+        }
+    }
 
     #[test]
     fn segments_tile_every_body() {

@@ -196,6 +196,8 @@ mod tests {
     #[test]
     fn a_position_beyond_the_last_is_refused() {
         let (sealer, header) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
+        let mut full = vec![0; SEGMENT];
+        assert_eq!(sealer.seal_segment(MAX_SEGMENTS - 1, false, &[0; 12], &mut full), Err(FloeError::Position));
         let mut segment = [0; OVERHEAD];
         assert_eq!(sealer.seal_segment(MAX_SEGMENTS, true, &[0; 12], &mut segment), Err(FloeError::Position));
         let opener = Opener::start(&key(1), AAD, &header).unwrap();

@@ -178,7 +178,8 @@ impl<A: BodyAead> Keys<A> {
 
     /// Checks position and length; returns what the segment's length field must hold.
     fn check(&self, position: u64, is_final: bool, len: usize) -> Result<u32, FloeError> {
-        if position >= MAX_SEGMENTS {
+        // The last position there is can only be final.
+        if position >= MAX_SEGMENTS - u64::from(!is_final) {
             return Err(FloeError::Position);
         }
         let full = self.message.parameters.segment_len();

@@ -16,11 +16,14 @@ from .primitives import CannotOpen
 from .vault import NoVault
 
 
-def report(fold):
-    return {"ledger": fold.ledger, "entries": len(fold.hashes), "head": fold.hashes[-1] if fold.hashes else None,
-            "voids": [v._asdict() for v in fold.verdicts if v.outcome == "void"],
-            "skipped": [v.seq for v in fold.verdicts if v.outcome == "skipped"],
-            "stopped": fold.stopped, "state": state(fold), "errors": []}
+def report(ledger, fold=None, error=None, notes=()):
+    """What `verify` says of one ledger; without a fold the error says why there is none."""
+    verdicts, hashes = (fold.verdicts, fold.hashes) if fold else ((), ())
+    return {"ledger": ledger, "entries": len(hashes), "head": hashes[-1] if hashes else None,
+            "voids": [v._asdict() for v in verdicts if v.outcome == "void"],
+            "skipped": [v.seq for v in verdicts if v.outcome == "skipped"],
+            "stopped": fold and fold.stopped, "state": fold and state(fold),
+            "errors": [error] if error else [], "notes": list(notes)}
 
 
 def state(fold):
@@ -44,31 +47,29 @@ def state(fold):
 def verify(args):
     bucket = Bucket(args.folder)
     vault = fold_vault(bucket, args.vault_id)
-    reports, datasets, exposures = [report(vault)], {}, []
+    reports = [report("vault", vault, notes=bucket.bundle_errors("vault"))]
+    folds = {}
     for ledger in bucket.ledgers():
         try:
-            fold = fold_ledger(bucket, vault, ledger)
+            fold = folds[ledger] = fold_ledger(bucket, vault, ledger)
         except Malformed as error:      # a gap (4.3)
-            reports.append({"ledger": ledger, "entries": 0, "voids": [], "stopped": None, "errors": [str(error)]})
+            reports.append(report(ledger, error=str(error)))
             continue
-        reports.append(report(fold))
-        if isinstance(fold, Dataset):
-            datasets[fold.id] = fold
-            if args.scrub:
-                reports[-1]["errors"] += Opener(bucket, vault, fold, None).scrub_errors()
-        else:
-            exposures.append((fold, reports[-1]))
-    for fold, its_report in exposures:
-        its_report["errors"] += fold.citation_errors(datasets)
+        r = report(ledger, fold, notes=bucket.bundle_errors(ledger))
+        reports.append(r)
+        if args.scrub and isinstance(fold, Dataset):
+            errors, notes = Opener(bucket, vault, fold, None).scrub()
+            r["errors"] += errors
+            r["notes"] += notes
+    datasets = {fold.id: fold for fold in folds.values() if isinstance(fold, Dataset)}
     for r in reports:
-        r["notes"] = list(bucket.bundle_errors(r["ledger"], bucket.entries(r["ledger"]))) if not r["errors"] else []
+        if isinstance(folds.get(r["ledger"]), Exposure):
+            r["errors"] += folds[r["ledger"]].citation_errors(datasets)
     bad = any(r["stopped"] or r["errors"] for r in reports)
     if args.json:
         print(json.dumps({"vault": vault.vault_id, "ok": not bad, "ledgers": reports}, indent=1))
     else:
-        print("vault", vault.vault_id)
-        for r in reports:
-            print(line(r))
+        print("\n".join(["vault " + vault.vault_id, *map(line, reports)]))
     return bad
 
 
@@ -93,7 +94,8 @@ def opener_of(args):
     dataset = fold_ledger(bucket, vault, "dataset/" + args.dataset)
     for fold in (vault, dataset):
         if fold.stopped:
-            print(f"warning: {fold.ledger} stops at entry {fold.stopped['seq']} ({fold.stopped['reason']})", file=sys.stderr)
+            stop = fold.stopped
+            print(f"warning: {fold.ledger} stops at entry {stop['seq']} ({stop['reason']})", file=sys.stderr)
     if dataset.creator is None:
         raise Refused(f"no dataset {args.dataset}")
     return Opener(bucket, vault, dataset, identity_of(args))
@@ -108,7 +110,8 @@ def ls(args):
         print(json.dumps({"files": rows, "unopened": {m.id: reason for m, reason in unopened}}, indent=1))
     else:
         for row in rows:
-            print(f"{row['size']:>15} {row['path']}" + (f"  (contested, entry {row['entry']})" if row["contested"] else ""))
+            note = f"  (contested, entry {row['entry']})" if row["contested"] else ""
+            print(f"{row['size']:>15} {row['path']}{note}")
     for m, reason in unopened:
         print(f"manifest {m.id}, entry {m.seq}: {reason}", file=sys.stderr)
     return bool(unopened)
@@ -159,7 +162,7 @@ def arguments():
     p = verb("verify", verify, "folder", key=False)
     p.add_argument("--json", action="store_true")
     p.add_argument("--vault-id", metavar="HEX")
-    p.add_argument("--scrub", action="store_true", help="also check manifests, pack lists, packs and groups by their hashes")
+    p.add_argument("--scrub", action="store_true", help="also check the hashes of manifests, packs and groups")
     p = verb("ls", ls, "folder", "dataset")
     p.add_argument("--json", action="store_true")
     p.add_argument("--vault-id", metavar="HEX")

@@ -52,7 +52,7 @@ def _left_part(count):
 
 
 def subtree(data, first_chunk):
-    """The (non-root) chaining value of the subtree over `data`, whose first chunk has this number in the whole input."""
+    """The chaining value, not of a root, over `data`, whose first chunk has this number in the input."""
     chunks = -(-len(data) // CHUNK)
     if chunks > 1:
         left = _left_part(chunks)

@@ -141,7 +141,7 @@ def parse_manifest(plain):
     for offset, length, inside, first in index:
         demand(offset == cursor.at and 1 <= inside <= 256, "blocks with gaps or of another size")
         files += [parse_record(cursor) for _ in range(inside)]
-        demand(cursor.at == offset + length and files[-inside].path.encode() == first, "an index that does not fit its block")
+        demand(cursor.at == offset + length and files[-inside].path.encode() == first, "an index of other blocks")
     demand(len(files) == count, "another number of files")
     demand(cursor.at == extras_at and extras_at + extras_length == end, "extras out of place")
     extras = parse_json(cursor.take(extras_length))

@@ -32,7 +32,7 @@ class Exposure(Fold):
     def released(self, s):
         reservation = self.reservations.get(s.body["terms"]["reserved"])
         need(reservation and reservation.hash not in self.released_by, "no unreleased reservation")
-        need(s.author == reservation.author or self.vault.is_officer(s.author, s.v), "neither the reserver nor an officer")
+        need(s.author == reservation.author or self.vault.is_officer(s.author, s.v), "neither reserver nor officer")
         # Without an approval it must cite `reservation-cancelled`, which `citation_error` checks beside the dataset.
         approved = s.body["approval"] is not None
         use = self.approval(s, self.vault.rules["released"] if approved else 0)

@@ -1,4 +1,4 @@
-"""FLOE (c2sp.org/FLOE), decryption: the random access functions, and a whole ciphertext of known or unknown length (3.1)."""
+"""FLOE (c2sp.org/FLOE), decryption (3.1): random access, and a whole ciphertext of known or of unknown length."""
 
 import hmac
 
@@ -95,7 +95,7 @@ def open_bytes(key, aad, ciphertext):
 
 
 def open_online(key, aad, read, enc_segment=ENC_SEGMENT, mask=ROTATION_MASK):
-    """Yields the plaintext of a ciphertext of unknown length (2.6): the final flag is each segment's own length field."""
+    """Yields the plaintext of a ciphertext of unknown length (2.6): a segment's length field is its final flag."""
     floe = Floe(key, aad, read(HEADER), enc_segment, mask)
     position, length = 0, read(4)
     while length == NOT_FINAL:

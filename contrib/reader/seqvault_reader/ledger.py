@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import shapes
-from .encoding import Malformed, demand, emit_json, parse_json, sha256_hex, unb64
+from .encoding import Malformed, demand, emit_json, parse_json, sha256, sha256_hex, unb64
 from .primitives import verify
 from .shapes import H, M, N, TIME, any_object, boolean, check, integer, ledger_id, list_of, matches, nullable, obj, text
 
@@ -82,8 +82,8 @@ class Statement:
     time: int
     vault: str
     vault_head: dict
-    hash: str = ""
     envelope: Envelope = None
+    hash: str = ""  # the entry hash
     v: int = -1     # the vault entry at which roles are asked for
 
     def signed_by(self, card):
@@ -99,7 +99,7 @@ def parse_statement(stored, genesis=False):
     envelope = open_envelope(stored, STATEMENT_TYPE)
     fields = parse_json(envelope.payload)
     check(STATEMENT_SHAPE, fields)
-    s = Statement(**fields, hash=sha256_hex(stored), envelope=envelope)
+    s = Statement(**fields, envelope=envelope)
     demand(envelope.keyid == s.card, "another key id than the statement's card")
     demand((s.prev == "") == genesis and (s.vault == "") == genesis, "an empty id outside the genesis")
     demand((s.vault_head is None) == (s.ledger == "vault"), "a vault head where none belongs, or none where one does")
@@ -144,6 +144,15 @@ class Proposal:
     used: bool = False
 
 
+def entry_hashes(stored, vault_id=""):
+    """1.2: each stands for all entries before it. The genesis has nothing before it, so its hash is the vault id."""
+    hashes, before = [], bytes.fromhex(vault_id)
+    for b in stored:
+        before = sha256(before + b)
+        hashes.append(before.hex())
+    return hashes
+
+
 class Fold:
     """One ledger. `vault` is the vault ledger's fold, which is itself in the vault ledger."""
 
@@ -158,7 +167,7 @@ class Fold:
 
     def run(self, stored):
         """Folds entries 0 .. in order; stops at a fork or at a statement that needs a newer reader."""
-        self.hashes = [sha256_hex(b) for b in stored]
+        self.hashes = entry_hashes(stored, self.vault_id)
         for n, b in enumerate(stored):
             self.kind = ""
             try:
@@ -194,7 +203,7 @@ class Fold:
             s = self.parse(n, stored)                                                                           # step 1
         except Malformed as error:
             raise Void(f"malformed ({error})") from None
-        self.kind = s.kind
+        self.kind, s.hash = s.kind, self.hashes[n]
         need((s.ledger, s.seq) == (self.ledger, n) and s.vault in (self.vault_id, ""), "misplaced")
         s.v = self.anchor(s)                                                                                    # step 2
         self.authenticate(s)                                                                                    # step 3
@@ -285,9 +294,9 @@ class Fold:
         need((p["act"], p["terms"]) == (s.kind, sha256_hex(emit_json({"act": s.kind, "terms": terms}))),
              "the proposal is of other terms")
         need(p["ends"] > s.time, "the proposal has ended")
-        need(p["facts"] in (None, self.facts_hash()), "the facts have changed since the proposal")
-        need(p["member"] in (None, self.vault.info_hash(beneficiary, s.v)), "the member has changed since the proposal")
-        need(p["pack"] is None or p["pack"] in self.vault.packs_at(s.v), "the rule pack has changed since the proposal")
+        need(p["facts"] == self.facts_hash(), "the facts have changed since the proposal")
+        need(p["member"] == self.vault.info_hash(beneficiary, s.v), "the member has changed since the proposal")
+        need(p["pack"] == self.vault.packs_hash(s.v), "the rule packs have changed since the proposal")
         members = {proposal.approvals.get(h) for h in approval["approvals"]}
         need(None not in members, "an approval of something else")
         need(members.isdisjoint({s.author, proposal.author, beneficiary}), "an approval by somebody concerned")

@@ -28,7 +28,7 @@ class Opener:
     def __init__(self, bucket, vault, dataset, identity):
         self.bucket, self.vault, self.dataset, self.identity = bucket, vault, dataset, identity
         self.scope = Scope(vault.suite, bytes.fromhex(vault.vault_id), dataset.id)
-        self.member = vault.owner(identity.card.id)
+        self.member = identity and vault.owner(identity.card.id)
         self._secrets, self._tables, self._contents = {}, {}, {}
 
     # --- keys ---
@@ -43,7 +43,8 @@ class Opener:
         epoch, card = self.dataset.epochs[n], self.identity.card.id
         for digest, author in reversed(epoch.seals.get((self.member, card), ())):
             try:
-                seal = self.bucket.read("epochs", self.dataset.id, f"{n:010}", "grants", self.member, f"{card}-{digest}")
+                name = ("grants", self.member, f"{card}-{digest}")
+                seal = self.bucket.read("epochs", self.dataset.id, f"{n:010}", *name)
                 demand(sha256_hex(seal) == digest, "a seal with another hash")
                 info = self.scope.context("grant", n, author, bytes.fromhex(card))
                 secret = open_seal(self.scope.suite, self.identity.kem_private, info, seal)
@@ -82,14 +83,17 @@ class Opener:
 
     # --- manifests ---
 
+    def sealed_manifest(self, m):
+        sealed = self.bucket.read("manifests", self.dataset.id, m.id)
+        demand(len(sealed) == m.man["length"] and blake3_of(sealed).hex() == m.man["blake3"],
+               f"manifest {m.id} is not the signed one")
+        return sealed
+
     def contents(self, m):
         """3.4 and 3.8: the verified contents of a manifest."""
         if m.id not in self._contents:
-            sealed = self.bucket.read("manifests", self.dataset.id, m.id)
-            demand(len(sealed) == m.man["length"] and blake3_of(sealed).hex() == m.man["blake3"],
-                   f"manifest {m.id} is not the signed one")
             aad = self.scope.context("manifest", bytes.fromhex(m.id), m.author)
-            contents = parse_manifest(floe.open_bytes(self.manifest_key(m), aad, sealed))
+            contents = parse_manifest(floe.open_bytes(self.manifest_key(m), aad, self.sealed_manifest(m)))
             demand(contents.pack_list.hex() == m.man["packs"]["list"], "another pack list than the signed one")
             demand(contents.stream == m.man["packs"]["bytes"], "another stream length than the signed one")
             demand(len(contents.files) == m.man["files"], "another file count than the signed one")
@@ -100,7 +104,7 @@ class Opener:
 
     def check_origin(self, m, origin):
         """3.6, last sentence."""
-        demand((origin is not None) == (m.man["supersedes"] is not None), "an origin without re-encryption, or none with one")
+        demand((origin is None) == (m.man["supersedes"] is None), "an origin without `supersedes`, or none with it")
         if origin is None:
             return
         entry = self.dataset.applied.get(origin["entry"])
@@ -113,7 +117,8 @@ class Opener:
         data = self.bucket.read("packs", self.dataset.id, m.upload, f"{m.id}.list")
         demand(sha256_hex(data) == m.man["packs"]["list"], "another pack list than the signed one")
         stream, packs = parse_pack_list(data)
-        demand((stream, len(packs)) == (m.man["packs"]["bytes"], m.man["packs"]["count"]), "a pack list of another stream")
+        signed = (m.man["packs"]["bytes"], m.man["packs"]["count"])
+        demand((stream, len(packs)) == signed, "a pack list of another stream")
         return packs
 
     # --- the view (3.7) ---
@@ -146,7 +151,7 @@ class Opener:
     # --- files ---
 
     def stream(self, m, packs, start, by_groups=False):
-        """A `read(n)` over the stream from `start`, checked before it is returned: whole packs, or the groups touched."""
+        """A `read(n)` over the stream from `start`; whole packs, or the groups touched, are checked before."""
         groups = self.groups(m, packs) if by_groups else None
         cached = (None, b"")
         position = start
@@ -190,21 +195,27 @@ class Opener:
             yield segment
         demand(all(digest.digest() == wanted for digest, wanted in digests), f"{f.path} has another digest")
 
-    def scrub_errors(self):
-        """What can be checked of visible manifests without any key."""
+    def scrub(self):
+        """What can be checked of visible manifests without any key: errors, and notes on groups, which are derived."""
+        errors, notes = [], []
         for m in self.dataset.manifests.values():
             if not m.visible:
                 continue
             try:
-                sealed = self.bucket.read("manifests", self.dataset.id, m.id)
-                demand(len(sealed) == m.man["length"] and blake3_of(sealed).hex() == m.man["blake3"], "another manifest")
+                self.sealed_manifest(m)
                 packs = self.pack_list(m)
                 for pack in packs:
                     self.pack(m, pack)
-                if self.bucket.exists("packs", self.dataset.id, m.upload, f"{m.id}.groups"):
-                    self.groups(m, packs)
             except (Missing, Malformed) as error:
-                yield f"manifest {m.id}: {error}"
+                errors.append(f"manifest {m.id}: {error}")
+                continue
+            try:
+                self.groups(m, packs)
+            except Malformed as error:
+                notes.append(f"manifest {m.id}: {error}")
+            except Missing:
+                pass
+        return errors, notes
 
 
 def takes_over(m, contents, old):
@@ -217,5 +228,6 @@ def check_groups(pack, values, start, length, checked):
     """3.3: every group touched against its value, which merged to the signed root."""
     for g in range(start // GROUP, -(-(start + length) // GROUP)):
         if g not in checked:
-            demand(blake3tree.subtree(pack[g * GROUP:(g + 1) * GROUP], g * 1024) == values[g], "a group with another value")
+            value = blake3tree.subtree(pack[g * GROUP:(g + 1) * GROUP], g * 1024)
+            demand(value == values[g], "a group with another value")
             checked.add(g)

@@ -137,7 +137,8 @@ BOTH = {
 VAULT = BOTH | {                                                                                                 # 5.2
     "genesis": obj(
         algorithms=obj(aead=one_of("AES-256-GCM"), body=one_of("FLOE-65568"), hash=one_of("SHA-256"),
-                       kdf=one_of("HKDF-SHA256"), kem=text(32), signature=one_of("Ed25519"), tree_hash=one_of("BLAKE3")),
+                       kdf=one_of("HKDF-SHA256"), kem=text(32), signature=one_of("Ed25519"),
+                       tree_hash=one_of("BLAKE3")),
         approvals=obj(card_added=COUNT, dataset_deleted=COUNT, granted=list_of(COUNT, 5, 5), recovered=COUNT,
                       released=COUNT),
         head_age=integer(3600), members=list_of(obj(cards=CARDS, info=INFO, member=M), 1), recovery=set_of(H),

@@ -27,12 +27,12 @@ class Vault(Fold):
     def run(self, stored, vault_id=None):
         if not stored:
             raise NoVault("there is no genesis")
-        self.vault_id = sha256_hex(stored[0])
-        if vault_id not in (None, self.vault_id):
+        if vault_id not in (None, sha256_hex(stored[0])):
             raise NoVault("the genesis is of another vault")
         super().run(stored)
         if not self.verdicts or self.verdicts[0].outcome != "applied":
-            raise NoVault("the genesis is not valid: " + (self.verdicts or [self.stopped])[0].reason)
+            reason = self.verdicts[0].reason if self.verdicts else self.stopped["reason"]
+            raise NoVault(f"the genesis is not valid: {reason}")
         return self
 
     # --- what other folds ask, at v ---
@@ -77,8 +77,10 @@ class Vault(Fold):
         info = self.history.at(("info", member), v)
         return info and sha256_hex(emit_json(info))
 
-    def packs_at(self, v):
-        return set(self.history.at("packs", v, {}).values())
+    def packs_hash(self, v):
+        """5.1, approval: of the packs in force, by name; None if there are none."""
+        packs = [[name, digest] for name, digest in sorted(self.history.at("packs", v, {}).items())]
+        return sha256_hex(emit_json({"act": "pack-set", "terms": packs})) if packs else None
 
     def format_at(self, v):
         return self.history.at("format", v, 1)
@@ -152,6 +154,7 @@ class Vault(Fold):
         need(s.signed_by(cards[s.card]), "bad signature")
 
         def effect():
+            self.vault_id = s.hash
             self.suite, self.rules, self.recovery = suite, b["approvals"], b["recovery"]
             for member, (own, info) in members.items():
                 self.enrol(0, member, own, info)

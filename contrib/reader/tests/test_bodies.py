@@ -10,7 +10,7 @@ from seqvault_reader.bodies import PACK, File, Pack, merkle_root, parse_groups, 
 from seqvault_reader.encoding import Malformed, sha256, u32, u64
 from seqvault_reader.floe import ciphertext_length
 
-from . import writer
+from tests import writer
 
 
 class Blake3Tree(unittest.TestCase):

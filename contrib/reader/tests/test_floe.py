@@ -8,8 +8,8 @@ from pathlib import Path
 from seqvault_reader import floe
 from seqvault_reader.primitives import CannotOpen
 
-from .test_primitives import KATS
-from .writer import floe_encrypt
+from tests.test_primitives import KATS
+from tests.writer import floe_encrypt
 
 FOLDER = Path(os.environ.get("SEQVAULT_KATS") or KATS / "floe")
 KEY, AAD = bytes(32), b"This is AAD"

@@ -9,7 +9,7 @@ from seqvault_reader.encoding import Malformed, b64, emit_json
 from seqvault_reader.keys import CARD_TYPE, load_identity, open_sealed_file, parse_card, parse_identity
 from seqvault_reader.primitives import CannotOpen
 
-from .writer import PASSPHRASE, Key, sealed_file
+from tests.writer import PASSPHRASE, Key, sealed_file
 
 
 class Cards(unittest.TestCase):

@@ -15,7 +15,7 @@ from seqvault_reader import primitives
 from seqvault_reader.encoding import Malformed
 from seqvault_reader.primitives import CannotOpen, L, P, SUITES, check_kem_key, key_schedule, open_seal, verify
 
-from .writer import Key, seal
+from tests.writer import Key, seal
 
 HERE = Path(__file__).parent
 KATS = HERE.parents[2] / "vault-core/tests/kats"

@@ -17,7 +17,7 @@ from seqvault_reader import blake3tree, floe
 from seqvault_reader.bodies import (GROUP, PACK, DIGESTS, File, blake3_of, groups_of, leaf_hash, merkle_root, padme)
 from seqvault_reader.encoding import b64, context, emit_json, sha256, sha256_hex, u16, u32, u64
 from seqvault_reader.keys import CARD_TYPE, IDENTITY_MAGIC, Scope, epoch_private_key, hkdf_expand
-from seqvault_reader.ledger import STATEMENT_TYPE, pae
+from seqvault_reader.ledger import STATEMENT_TYPE, entry_hashes, pae
 from seqvault_reader.primitives import (SUITES, dhkem_secret, key_schedule, x25519, x25519_public, xwing_combine)
 
 PASSPHRASE = "correct horse"
@@ -154,14 +154,13 @@ def manifest(files, stream, salt, list_hash, extras, block=256, **override):
 # --- a vault -------------------------------------------------------------------------------------------------------
 
 class World:
-    """A vault in a folder: `lab` is officer and creator, `clinic` another officer, `auditor` an approver's identity."""
+    """A vault in a folder. `lab` is its first officer and a creator, `spare` is the member of the recovery card."""
 
     def __init__(self, folder, suite=1, approvals=None, names=("lab", "clinic", "uni"), genesis=None):
         self.folder, self.suite, self.clock = Path(folder), suite, START
         self.people = {name: Member(name, suite) for name in names}
         self.spare = Member("spare", suite)         # holds the recovery card
         self.ledgers = {}
-        self.scope_vault = ""
         kem = SUITES[suite].kem_name
         members = [m.enrolment() for m in (*self.people.values(), self.spare)]
         self.genesis_body = {
@@ -185,14 +184,18 @@ class World:
     def head(self, back=0):
         entries = self.ledgers["vault"]
         seq = len(entries) - 1 - back
-        return {"hash": sha256_hex(entries[seq]), "seq": seq}
+        return {"hash": self.hash("vault", seq), "seq": seq}
+
+    def hash(self, ledger, seq=-1):
+        """The entry hash."""
+        return entry_hashes(self.ledgers[ledger], "" if ledger == "vault" else self.vault_id)[seq]
 
     def sign(self, who, kind, body, ledger="vault", key=None, keyid=None, **override):
         """The stored bytes of the next entry of a ledger."""
         key, entries = key or self.member(who).key, self.ledgers.get(ledger, [])
         self.clock += 1
         fields = {"author": who, "body": body, "card": key.id, "critical": True, "format": 1, "kind": kind,
-                  "ledger": ledger, "prev": sha256_hex(entries[-1]) if entries else self.vault_id, "seq": len(entries),
+                  "ledger": ledger, "prev": self.hash(ledger) if entries else self.vault_id, "seq": len(entries),
                   "time": self.clock, "vault": self.vault_id,
                   "vault_head": None if ledger == "vault" else self.head()} | override
         return key.envelope(STATEMENT_TYPE, emit_json(fields), keyid)
@@ -202,7 +205,7 @@ class World:
         entries = self.ledgers.setdefault(ledger, [])
         self.put("ledger", ledger, f"{len(entries):010}", data=stored)
         entries.append(stored)
-        return sha256_hex(stored)
+        return self.hash(ledger)
 
     def add(self, who, kind, body, ledger="vault", **override):
         return self.store(ledger, self.sign(who, kind, body, ledger, **override))

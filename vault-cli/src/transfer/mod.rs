@@ -3,12 +3,14 @@
 //! Knows no command line, no ledger and no terminal: it is given files and keys and a [`PackStore`], and reports through
 //! [`Progress`]. What is signed about an upload, and to whom its manifest keys are sealed, is the caller's.
 
+mod journal;
 mod pool;
 mod progress;
 mod source;
 mod store;
 mod walk;
 
+pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};
 pub use progress::{Phase, Progress};
 pub use source::{Checksums, InputError, InputProblem};
 pub use store::{ObjectError, PackStore, Retry, StoreError};

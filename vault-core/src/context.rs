@@ -163,7 +163,7 @@ mod tests {
         let scope = Scope { suite: Suite::XWing, vault: Some(VaultId([7; 32])), dataset: Some("d".parse().unwrap()) };
         let mut expected = Vec::new();
         for field in [&b"seqvault/v1/table"[..], &2u64.to_be_bytes(), &[7; 32], b"d", &9u64.to_be_bytes()] {
-            expected.extend_from_slice(&(field.len() as u32).to_be_bytes());
+            expected.extend_from_slice(&u32::try_from(field.len()).unwrap().to_be_bytes());
             expected.extend_from_slice(field);
         }
         assert_eq!(scope.table(9).as_bytes(), expected);

@@ -5,13 +5,24 @@
 //! | add or read a verb | [`command`] |
 //! | know what options and environment mean | [`settings`] |
 //! | fail, print, be interrupted | [`error`], [`output`], [`interrupt`] |
+//! | read, check and append to ledgers; reach keys; rotate | [`session`], [`keyring`], [`seals`], [`rotate`] |
+//! | reach a vault wherever it is | [`client`] |
+//! | move file bytes | [`transfer`] |
 //! | seal or open one file without a vault | [`sealed_file`] |
 //! | know what this machine remembers | [`state`] |
 
+pub mod client;
+pub mod clock;
 pub mod command;
 pub mod error;
 pub mod interrupt;
+pub mod keyring;
 pub mod output;
+pub mod patterns;
+pub mod rotate;
+pub mod seals;
 pub mod sealed_file;
+pub mod session;
 pub mod settings;
 pub mod state;
+pub mod transfer;

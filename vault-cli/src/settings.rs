@@ -137,8 +137,9 @@ impl Globals {
             return Ok(Arc::clone(custodian));
         }
         let path = self.identity_path()?;
-        let custodian: Arc<dyn Custodian> =
-            Arc::new(with_passphrase(&path, self.passphrase_source(), |passphrase| file::unlock(&path, passphrase))?);
+        let (_, unlocked) =
+            with_passphrase(&path, self.passphrase_source(), |passphrase| file::unlock(&path, passphrase))?;
+        let custodian: Arc<dyn Custodian> = Arc::new(unlocked);
         Ok(Arc::clone(self.unlocked.0.get_or_init(|| custodian)))
     }
 
@@ -194,7 +195,8 @@ impl<'a> PassphraseSource<'a> {
     }
 }
 
-/// Does what needs the passphrase of an identity file; a wrong one that was typed may be typed again.
+/// Does what needs the passphrase of an identity file, and returns the right one too. A wrong one that was typed may be
+/// typed again.
 ///
 /// # Errors
 /// If the file can't be read, there is no passphrase, or it is wrong.
@@ -202,7 +204,7 @@ pub fn with_passphrase<T>(
     path: &Path,
     source: PassphraseSource<'_>,
     mut unlock: impl FnMut(&Passphrase) -> Result<T, FileError>,
-) -> Outcome<T> {
+) -> Outcome<(Passphrase, T)> {
     // Nobody is asked for the passphrase of a file that can't be used.
     let identity = file::read(path).map_err(|e| identity_failure(path, e))?;
     let question = format!("Passphrase of {}: ", output::printable(&describe(path, identity.card())));
@@ -214,7 +216,8 @@ pub fn with_passphrase<T>(
             Err(FileError::Unlock(UnlockError::WrongPassphrase)) if tries > 0 => {
                 output::warn("wrong passphrase; once more");
             }
-            unlocked => return unlocked.map_err(|e| identity_failure(path, e)),
+            Err(error) => return Err(identity_failure(path, error)),
+            Ok(unlocked) => return Ok((passphrase, unlocked)),
         }
     }
 }

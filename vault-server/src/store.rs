@@ -22,6 +22,7 @@ use vault_core::layout::ObjectName;
 use folder::Folder;
 
 pub use error::StoreError;
+pub(crate) use probe::SCRATCH;
 pub use probe::{ProbeError, Probing, probe};
 
 /// How often a create that lost to nothing readable is tried again.

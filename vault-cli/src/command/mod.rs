@@ -2,9 +2,22 @@
 //!
 //! To add one: its file, a `mod` line, a variant, an arm. Its help's first line is the doc comment of its `Args`.
 
+pub mod dataset;
+pub mod demo;
+pub mod doctor;
+pub mod grant;
 pub mod identity;
+pub mod init;
+pub mod join;
+pub mod log;
+pub mod ls;
+pub mod member;
 pub mod open;
+pub mod revoke;
+pub mod rm;
+pub mod rotate;
 pub mod seal;
+pub mod verify;
 
 use crate::error::Outcome;
 use crate::settings::Globals;
@@ -19,6 +32,32 @@ pub enum Command {
     Seal(seal::Args),
     #[allow(missing_docs, reason = "as above")]
     Open(open::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Init(init::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Join(join::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Member(member::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Dataset(dataset::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Ls(ls::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Rm(rm::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Grant(grant::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Revoke(revoke::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Rotate(rotate::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Log(log::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Verify(verify::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Demo(demo::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Doctor(doctor::Args),
 }
 
 impl Command {
@@ -31,6 +70,19 @@ impl Command {
             Self::Identity(args) => identity::run(globals, args).await,
             Self::Seal(args) => seal::run(globals, args).await,
             Self::Open(args) => open::run(globals, args).await,
+            Self::Init(args) => init::run(globals, args).await,
+            Self::Join(args) => join::run(globals, args).await,
+            Self::Member(args) => member::run(globals, args).await,
+            Self::Dataset(args) => dataset::run(globals, args).await,
+            Self::Ls(args) => ls::run(globals, args).await,
+            Self::Rm(args) => rm::run(globals, args).await,
+            Self::Grant(args) => grant::run(globals, args).await,
+            Self::Revoke(args) => revoke::run(globals, args).await,
+            Self::Rotate(args) => rotate::run(globals, args).await,
+            Self::Log(args) => log::run(globals, args).await,
+            Self::Verify(args) => verify::run(globals, args).await,
+            Self::Demo(args) => demo::run(globals, args).await,
+            Self::Doctor(args) => doctor::run(globals, args).await,
         }
     }
 }

@@ -13,6 +13,7 @@ use vault_core::secret::Secret32;
 use super::head::Head;
 use super::pipeline::{self, Batch, PipelineError, SEGMENTS, Step};
 use crate::interrupt::Stop;
+use crate::transfer::Progress;
 
 /// A file that could not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub enum OpenError {
 
 /// Seals everything that `input` holds: writes head, FLOE header and segments. Returns the bytes of plaintext.
 ///
-/// `progress` is told of bytes of plaintext as they go by.
+/// `progress` hears of bytes of plaintext as they are sealed.
 ///
 /// # Errors
 /// If reading or writing fails, or `stop` is requested. What was written is then no sealed file.
@@ -69,7 +70,7 @@ pub fn seal(
     mut output: impl Write + Send,
     rng: &mut impl CryptoRng,
     stop: &Stop,
-    progress: impl Fn(u64),
+    progress: &dyn Progress,
 ) -> Result<u64, SealError> {
     let (sealer, header) = Sealer::start(key, head.body_aad().as_bytes(), rng);
     output.write_all(&[head.as_bytes(), &header].concat()).map_err(SealError::Write)?;
@@ -80,7 +81,7 @@ pub fn seal(
         }
         let before = sealing.size;
         let step = sealing.fill(batch);
-        progress(sealing.size - before);
+        progress.moved(sealing.size - before);
         step
     })
     .map_err(|e| match e {
@@ -101,7 +102,7 @@ pub fn open(
     mut input: impl Read,
     output: impl Write + Send,
     stop: &Stop,
-    progress: impl Fn(u64),
+    progress: &dyn Progress,
 ) -> Result<u64, OpenError> {
     let mut header = [0; HEADER];
     if read_full(&mut input, &mut header).map_err(OpenError::Read)? < HEADER {
@@ -115,7 +116,7 @@ pub fn open(
         }
         let before = opening.size;
         let step = opening.fill(batch);
-        progress(opening.size - before);
+        progress.moved(opening.size - before);
         step
     })
     .map_err(|e| match e {

@@ -1,0 +1,79 @@
+//! The one trait through which every verb reaches a vault, wherever it is. A folder answers in this process ([`local`]);
+//! a bucket uses the same service, and a server will answer over HTTP behind the same trait.
+//!
+//! A client is not trusted: it stores, lists and orders. What its answers mean is decided by the fold, in this process.
+
+pub mod local;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use vault_core::ids::{DatasetId, LedgerId, UploadId};
+use vault_core::layout::ObjectName;
+
+use crate::error::{Failure, Kind, Outcome};
+use crate::transfer::{PackStore, StoreError};
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Append {
+    /// The entry has its number.
+    Done,
+    /// Another entry has it.
+    Taken,
+}
+
+/// What a check of a vault's derived objects found and did.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Derived {
+    /// What was found amiss, in words.
+    pub findings: Vec<String>,
+    /// What was repaired, in words.
+    pub repaired: Vec<String>,
+}
+
+/// A vault's store as a client sees it.
+#[async_trait]
+pub trait Client: PackStore {
+    /// Where it is, as the user named it.
+    fn location(&self) -> &str;
+
+    /// Every ledger and the number of its last entry.
+    async fn ledgers(&self) -> Outcome<Vec<(LedgerId, u64)>>;
+
+    /// The entries of a ledger from a number on; empty if there are none.
+    async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;
+
+    /// Appends an entry if its number is free.
+    async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append>;
+
+    /// Deletes what epochs below the closed one left; how many objects went.
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64>;
+
+    /// Deletes the packs and manifests of a closed upload; how many objects went.
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64>;
+
+    /// Deletes the packs of removed and superseded manifests; how many objects went.
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64>;
+
+    /// Deletes a sealed object that no statement names.
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<()>;
+
+    /// Checks derived objects and leftovers, and makes again what can be.
+    async fn doctor(&self, repair: bool) -> Outcome<Derived>;
+}
+
+/// Turns what the store says of one object into a failure that names it.
+pub fn failed(name: &ObjectName) -> impl FnOnce(StoreError) -> Failure {
+    move |error| {
+        let because = |e: &dyn std::error::Error| e.source().map_or_else(String::new, |s| format!(": {s}"));
+        let why = format!("object {name}: {error}{}", because(&error));
+        match error {
+            StoreError::NotFound => Failure::new(Kind::NotFound, why).hint("the store lost it, or somebody deleted it"),
+            StoreError::Differs | StoreError::Length => Failure::integrity(why),
+            StoreError::Archived(_) => Failure::new(Kind::Storage, why),
+            _ => {
+                Failure::new(Kind::Storage, why).hint("check the disk or the network, then run the same command again")
+            }
+        }
+    }
+}

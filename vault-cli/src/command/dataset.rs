@@ -1,0 +1,365 @@
+//! `seqvault dataset`: units of sharing. Spec 5.3.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+use rand_core::UnwrapErr;
+use serde::Serialize;
+use vault_core::epoch::EpochSecret;
+use vault_core::ids::{CardId, DatasetId, EntryHash, MemberId};
+use vault_core::json::{self, B64};
+use vault_core::ledger::dataset::{DatasetState, Grant, GrantStatus, UploadStatus};
+use vault_core::ledger::fold::At;
+use vault_core::ledger::statement::{Body, DatasetCreated, Facts, FirstEpoch, Role, UploaderSet};
+
+use super::member::{no_member, read_card, text};
+use crate::error::{Failure, Kind, Outcome};
+use crate::output;
+use crate::seals::Seals;
+use crate::session::Session;
+use crate::settings::Globals;
+
+/// Create, show and list datasets
+#[derive(ClapArgs, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Create a dataset; you become its first steward (creators)
+    #[command(
+        after_help = "Example:\n  seqvault dataset create run-42 --title \"Run 42\" --uploader sequencer-3\n\nId and title are visible to whoever holds the vault's folder: name no patient in them."
+    )]
+    Create(Create),
+    /// Show a dataset: who may read, epochs, uploads
+    #[command(after_help = "Example:\n  seqvault dataset show run-42")]
+    Show {
+        /// The dataset
+        dataset: DatasetId,
+    },
+    /// List the datasets of the vault
+    #[command(after_help = "Example:\n  seqvault dataset list --json")]
+    List,
+}
+
+#[derive(ClapArgs, Debug)]
+struct Create {
+    /// Its id, chosen once, visible to whoever holds the folder
+    dataset: DatasetId,
+    /// A title, visible as well
+    #[arg(long, default_value = "")]
+    title: String,
+    /// Its level of sensitivity, 1 to 5; genomes of persons are 4
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=5))]
+    level: u64,
+    /// A recovery card besides those of the vault
+    #[arg(long, value_name = "CARD")]
+    recovery: Vec<PathBuf>,
+    /// Facts as a JSON object with lower-case member names, recorded as they are
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// A member who may upload; again for several
+    #[arg(long, value_name = "MEMBER")]
+    uploader: Vec<MemberId>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the vault can't be opened or the statement would not count.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let mut session = Session::open(globals).await?;
+    match args.verb {
+        Verb::Create(args) => create(globals, &mut session, args).await,
+        Verb::Show { dataset } => show(globals, &mut session, &dataset).await,
+        Verb::List => list(globals, &mut session).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Created {
+    dataset: DatasetId,
+    steward: MemberId,
+    level: u64,
+    sealed_to: usize,
+    uploaders: Vec<MemberId>,
+}
+
+async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outcome<()> {
+    let title = text("--title", &args.title)?;
+    let facts = args.facts.as_deref().map_or_else(|| Ok(Facts::default()), read_facts)?;
+    let recovery = recovery_cards(session, &args.recovery)?;
+    for member in &args.uploader {
+        session.vault.member(member).ok_or_else(|| no_member(member))?;
+    }
+    let at = session.vault.last_seq();
+    let me = session.member_of(&globals.card()?)?;
+    if !session.vault.has_role(Role::Creator, None, &me, at) {
+        return Err(Failure::refused(format!("{me} may not create datasets"))
+            .hint(format!("an officer gives the role: `seqvault member role {me} creator`")));
+    }
+    let signer = session.signer(globals)?;
+    let mut holders: BTreeSet<(MemberId, CardId)> =
+        session.vault.current_cards(&me, at).map(|c| (me.clone(), *c.card.id())).collect();
+    holders.extend(recovery.iter().filter_map(|id| session.vault.card(id).map(|c| (c.member.clone(), *id))));
+    let secret = EpochSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    let scope = session.scope(&args.dataset);
+    let mut seals = Seals::default();
+    seals.add(session, &signer, &args.dataset, 1, &secret, &holders)?;
+    let body = DatasetCreated {
+        epoch: FirstEpoch {
+            public: B64(secret.public_key(&scope, 1).as_bytes().to_vec()),
+            seals: seals.hashes().collect(),
+        },
+        facts,
+        level: args.level,
+        recovery: recovery.into_iter().collect(),
+        title,
+    };
+    seals.write(session).await?;
+    let Some(mut state) = session.create_dataset(&signer, &args.dataset, Body::DatasetCreated(body)).await? else {
+        seals.withdraw(session).await;
+        return Err(Failure::new(Kind::Conflict, format!("there is a dataset {} already", args.dataset))
+            .hint("ids are never used twice: choose another"));
+    };
+    for member in &args.uploader {
+        let body = Body::UploaderSet(UploaderSet { member: member.clone(), on: true });
+        session.append_always(&signer, &mut state, &body).await?;
+    }
+    let made = Created {
+        dataset: args.dataset,
+        steward: me,
+        level: args.level,
+        sealed_to: seals.len(),
+        uploaders: args.uploader,
+    };
+    globals.output().result(&made, || {
+        format!(
+            "dataset {} is created, level {}, steward {}\nits id and title are visible to whoever holds the vault",
+            made.dataset, made.level, made.steward
+        )
+    })
+}
+
+/// The vault's recovery cards that are still current, and those named.
+fn recovery_cards(session: &Session, named: &[PathBuf]) -> Outcome<BTreeSet<CardId>> {
+    let at = session.vault.last_seq();
+    let is_current =
+        |id: &CardId| session.vault.card(id).is_some_and(|c| session.vault.is_current_card(id, &c.member, at));
+    let mut cards: BTreeSet<CardId> = session.vault.recovery_cards().iter().copied().filter(is_current).collect();
+    for path in named {
+        let card = read_card(path)?;
+        if !is_current(card.id()) {
+            return Err(Failure::refused(format!("{}: a recovery card belongs to an enrolled member", path.display())));
+        }
+        cards.insert(*card.id());
+    }
+    Ok(cards)
+}
+
+fn read_facts(path: &std::path::Path) -> Outcome<Facts> {
+    let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
+        Failure::usage(format!("{}: line {}, column {}: not JSON", path.display(), e.line(), e.column()))
+    })?;
+    json::parse_shape(value).map_err(|e| {
+        Failure::usage(format!("{}: {e}", path.display()))
+            .hint("facts are one JSON object; member names are lower-case letters, digits and _; numbers are integers")
+    })
+}
+
+/// What became of a grant, in words.
+#[must_use]
+pub fn grant_status(grant: &Grant, at: At) -> String {
+    match grant.status {
+        GrantStatus::Suspended => "suspended".to_owned(),
+        GrantStatus::Revoked { seq } => format!("revoked by entry {seq}"),
+        GrantStatus::Given => match grant.ends {
+            None => "granted".to_owned(),
+            Some(ends) if ends <= at.time => format!("ended {}", output::time(ends)),
+            Some(ends) => format!("granted until {}", output::time(ends)),
+        },
+    }
+}
+
+#[derive(Serialize)]
+struct Shown {
+    dataset: DatasetId,
+    title: String,
+    level: u64,
+    created: u64,
+    creator: MemberId,
+    stewards: Vec<MemberId>,
+    approvers: Vec<MemberId>,
+    uploaders: Vec<MemberId>,
+    grants: BTreeMap<MemberId, ShownGrant>,
+    recovery_cards: usize,
+    epoch: u64,
+    epoch_opened: u64,
+    closed: u64,
+    stale: bool,
+    deleted: bool,
+    uploads: Uploads,
+    manifests: usize,
+    files: u64,
+    bytes: u64,
+    entries: usize,
+    head: Option<EntryHash>,
+}
+
+#[derive(Serialize)]
+struct ShownGrant {
+    status: String,
+    current: bool,
+    cards: usize,
+    ends: Option<u64>,
+}
+
+#[derive(Serialize, Default)]
+struct Uploads {
+    open: usize,
+    committed: usize,
+    closed: usize,
+}
+
+async fn show(globals: &Globals, session: &mut Session, id: &DatasetId) -> Outcome<()> {
+    let state = session.dataset(id).await?;
+    let shown = shown(session, &state);
+    globals.output().result(&shown, || shown_text(&shown))
+}
+
+fn shown(session: &Session, state: &DatasetState) -> Shown {
+    let (vault, at) = (&session.vault, session.at());
+    let mut uploads = Uploads::default();
+    for upload in state.uploads().values() {
+        match upload.status {
+            UploadStatus::Open => uploads.open += 1,
+            UploadStatus::Committed { .. } => uploads.committed += 1,
+            UploadStatus::Closed => uploads.closed += 1,
+        }
+    }
+    let visible = || state.manifests().values().filter(|m| m.is_visible());
+    let grants = state.grants().iter().map(|(member, grant)| {
+        let cards = state.newest_epoch().map_or(0, |e| e.seals.keys().filter(|(m, _)| m == member).count());
+        let current = state.has_grant(vault, member, at);
+        (member.clone(), ShownGrant { status: grant_status(grant, at), current, cards, ends: grant.ends })
+    });
+    Shown {
+        dataset: state.id().clone(),
+        title: state.title().to_owned(),
+        level: state.level(),
+        created: state.created(),
+        creator: state.creator().clone(),
+        stewards: vault.members().map(|(id, _)| id).filter(|m| state.is_steward(vault, m, at.vault)).cloned().collect(),
+        approvers: vault.members_with(Role::Approver, Some(state.id()), at.vault).cloned().collect(),
+        uploaders: state.uploaders().iter().cloned().collect(),
+        grants: grants.collect(),
+        recovery_cards: state.recovery().len(),
+        epoch: state.newest(),
+        epoch_opened: state.newest_epoch().map_or(0, |e| e.time),
+        closed: state.closed(),
+        stale: state.is_stale(vault, at),
+        deleted: state.is_deleted(),
+        uploads,
+        manifests: visible().count(),
+        files: visible().map(|m| m.signed.files - (m.removed_files.len() as u64).min(m.signed.files)).sum(),
+        bytes: visible().map(|m| m.signed.packs.bytes).sum(),
+        entries: state.judged().len(),
+        head: state.head().map(|h| h.hash),
+    }
+}
+
+fn shown_text(s: &Shown) -> String {
+    let names = |members: &[MemberId]| {
+        if members.is_empty() {
+            "none".to_owned()
+        } else {
+            members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let mut text = format!(
+        "{}  {}\n  level {}, created {} by {}\n  stewards: {}\n  uploaders: {}\n  epoch {} of {}{}{}\n  {} files in {} manifests, {} sealed; {} uploads open\n  ledger: {} entries",
+        s.dataset,
+        s.title,
+        s.level,
+        output::time(s.created),
+        s.creator,
+        names(&s.stewards),
+        names(&s.uploaders),
+        s.epoch,
+        output::time(s.epoch_opened),
+        if s.closed < s.epoch { ", rotation not finished (`seqvault rotate`)" } else { "" },
+        if s.stale { ", stale: uploads wait for `seqvault rotate`" } else { "" },
+        s.files,
+        s.manifests,
+        output::bytes(s.bytes),
+        s.uploads.open,
+        s.entries,
+    );
+    if s.deleted {
+        text.push_str("\n  deleted");
+    }
+    for (member, grant) in &s.grants {
+        let cards = if grant.cards == 1 { "1 card" } else { &format!("{} cards", grant.cards) };
+        let note = if grant.current { cards } else { "can't open what is sealed from now on" };
+        text.push_str(&format!("\n  {member}: {} ({note})", grant.status));
+    }
+    output::printable(&text)
+}
+
+#[derive(Serialize)]
+struct Listed {
+    dataset: DatasetId,
+    title: String,
+    level: u64,
+    files: u64,
+    bytes: u64,
+    epoch: u64,
+    stale: bool,
+    grants: usize,
+    mine: String,
+}
+
+async fn list(globals: &Globals, session: &mut Session) -> Outcome<()> {
+    let me = globals.card().ok().and_then(|card| session.member_of(&card).ok());
+    let mut listed = Vec::new();
+    for id in session.dataset_ids().await? {
+        let state = session.dataset(&id).await?;
+        let s = shown(session, &state);
+        let mine = me.as_ref().and_then(|m| s.grants.get(m)).map_or_else(String::new, |g| g.status.clone());
+        listed.push(Listed {
+            dataset: id,
+            title: s.title,
+            level: s.level,
+            files: s.files,
+            bytes: s.bytes,
+            epoch: s.epoch,
+            stale: s.stale,
+            grants: s.grants.values().filter(|g| g.current).count(),
+            mine,
+        });
+    }
+    globals.output().result(&listed, || {
+        let rows: Vec<Vec<String>> = listed
+            .iter()
+            .map(|d| {
+                let epoch = if d.stale { format!("{} (stale)", d.epoch) } else { d.epoch.to_string() };
+                let (files, size, readers) = (d.files.to_string(), output::bytes(d.bytes), d.grants.to_string());
+                vec![
+                    d.dataset.to_string(),
+                    d.level.to_string(),
+                    files,
+                    size,
+                    epoch,
+                    readers,
+                    d.mine.clone(),
+                    d.title.clone(),
+                ]
+            })
+            .collect();
+        output::table(&["DATASET", "LEVEL", "FILES", "SEALED", "EPOCH", "READERS", "YOURS", "TITLE"], &rows)
+    })
+}

@@ -1,0 +1,237 @@
+//! `seqvault doctor`: what is amiss, what can be made again, and the officer's signed list of what all ledgers show. Spec 4.6 and 6.3.
+
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+use serde::{Deserialize, Serialize};
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{Digest, EntryHash, LedgerId};
+use vault_core::json;
+use vault_core::layout::ObjectName;
+use vault_core::ledger::dataset::{DatasetState, KeyPlace};
+use vault_core::ledger::fold::Verdict;
+use vault_core::ledger::statement::{Body, Seen};
+
+use super::member;
+use crate::client::{Client, failed};
+use crate::clock;
+use crate::error::{Failure, Outcome};
+use crate::output;
+use crate::session::Session;
+use crate::settings::Globals;
+
+/// Longest list of ledgers that is read.
+const MAX_LIST: u64 = 64 << 20;
+/// An officer's doctor signs a new list when the last one is older than this.
+const SEEN_AGE: u64 = 86_400;
+
+/// Check a vault and repair what is derived; an officer's run also renews the vault's freshness
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault doctor\n  seqvault doctor --repair\n\nWithout --repair nothing is changed, and no passphrase is asked for."
+)]
+pub struct Args {
+    /// Make derived objects again, delete leftovers, make retirements count everywhere, renew the officer's list
+    #[arg(long)]
+    repair: bool,
+}
+
+/// What a `seen` names: every ledger's last entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenList {
+    /// The ledgers, ascending.
+    pub ledgers: Vec<SeenLedger>,
+}
+
+/// A ledger's last entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenLedger {
+    /// Its hash.
+    pub hash: EntryHash,
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// Its number.
+    pub seq: u64,
+}
+
+#[derive(Serialize, Default)]
+struct Report {
+    findings: Vec<String>,
+    repaired: Vec<String>,
+    sound: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the vault can't be read, or what can't be repaired is found.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let mut session = Session::open_even_if_stopped(globals).await?;
+    let mut report = Report::default();
+    if let Some(stop) = session.vault.stop() {
+        report.findings.push(stop.to_string());
+    }
+    report.findings.extend(voids("the vault ledger", session.vault.judged()));
+    let derived = session.client.doctor(args.repair).await?;
+    report.findings.extend(derived.findings);
+    report.repaired.extend(derived.repaired);
+    let mut uncited = 0;
+    for id in session.dataset_ids().await? {
+        let state = session.dataset_even_if_stopped(&id).await?;
+        examine(&session, &state, &mut report);
+        if session.vault.last_seq() > state.cited() && retired_since(&session, &state) {
+            uncited += 1;
+        }
+    }
+    examine_freshness(&session, &mut report);
+    if args.repair && session.vault.stop().is_none() {
+        repair(globals, &mut session, uncited, &mut report).await?;
+    }
+    report.sound = report.findings.is_empty();
+    globals.output().result(&report, || {
+        let mut lines: Vec<String> = report.repaired.iter().map(|r| format!("repaired: {r}")).collect();
+        lines.extend(report.findings.iter().map(|f| format!("found: {f}")));
+        if report.sound {
+            lines.push("nothing is amiss".to_owned());
+        }
+        output::printable(&lines.join("\n"))
+    })
+}
+
+fn voids(what: &str, judged: &[vault_core::ledger::fold::Judged]) -> Vec<String> {
+    (0u64..)
+        .zip(judged)
+        .filter_map(|(seq, j)| match j.verdict {
+            Verdict::Void(reason) => Some(format!("{what}: entry {seq} is void and changed nothing: {reason}")),
+            _ => None,
+        })
+        .collect()
+}
+
+fn examine(session: &Session, state: &DatasetState, report: &mut Report) {
+    let (vault, at, id) = (&session.vault, session.at(), state.id());
+    let found = &mut report.findings;
+    if let Some(stop) = state.stop() {
+        found.push(stop.to_string());
+    }
+    found.extend(voids(&format!("dataset {id}"), state.judged()));
+    if state.is_deleted() {
+        return;
+    }
+    if state.is_stale(vault, at) {
+        found.push(format!("dataset {id}: epoch {} is stale, uploads wait (`seqvault rotate {id}`)", state.newest()));
+    }
+    if !state.has_holder(vault, at) {
+        found.push(format!(
+            "dataset {id}: no steward holds epoch {}: a recovery card's holder grants it to one",
+            state.newest()
+        ));
+    }
+    for (member, grant) in state.grants() {
+        if grant.ends.is_some_and(|ends| ends <= at.time) && super::grant::is_given(state, member) {
+            found.push(format!("dataset {id}: the grant of {member} has ended (`seqvault revoke {id} {member}`)"));
+        }
+    }
+    for (manifest, m) in state.manifests() {
+        if m.is_visible() && matches!(m.key, KeyPlace::Void | KeyPlace::Unreadable) {
+            found.push(format!(
+                "dataset {id}: manifest {manifest} by {} ({} files) can't be read by anybody",
+                m.author, m.signed.files
+            ));
+        }
+    }
+}
+
+/// Whether a member or card was retired, or a role changed, after what the dataset cites.
+fn retired_since(session: &Session, state: &DatasetState) -> bool {
+    let cited = state.cited();
+    session.vault.members().any(|(_, m)| m.retired.is_some_and(|r| r > cited))
+        || session
+            .vault
+            .members()
+            .any(|(id, _)| session.vault.cards_of(id).any(|c| c.retired.is_some_and(|r| r > cited)))
+}
+
+fn examine_freshness(session: &Session, report: &mut Report) {
+    let (now, head) = (clock::now(), session.vault.time());
+    if head > now + clock::SKEW {
+        report.findings.push(format!(
+            "this machine's clock says {}, the newest vault entry {}",
+            output::time(now),
+            output::time(head)
+        ));
+    }
+    let age = now.saturating_sub(head);
+    if age > session.vault.head_age() {
+        report.findings.push(format!(
+            "the newest vault entry is {} days old: `put` and `grant` are refused until an officer runs `seqvault doctor --repair`",
+            age / 86_400
+        ));
+    }
+}
+
+async fn repair(globals: &Globals, session: &mut Session, uncited: usize, report: &mut Report) -> Outcome<()> {
+    let card = globals.card()?;
+    let Ok(me) = session.member_of(&card) else {
+        report.findings.push("this identity is not enrolled: nothing was signed".to_owned());
+        return Ok(());
+    };
+    let officer = session.vault.is_officer(&me, session.vault.last_seq());
+    let old = session.vault.seen().is_none_or(|s| clock::now().saturating_sub(s.time) > SEEN_AGE);
+    if uncited == 0 && !(officer && old) {
+        return Ok(());
+    }
+    let signer = session.signer(globals)?;
+    if uncited > 0 {
+        let count = member::anchor_all(session, &signer).await?;
+        report.repaired.push(format!("{count} datasets took notice of the vault's newest entry"));
+    }
+    if officer && old {
+        let list = seen_now(session).await?;
+        let bytes = json::emit(&list).map_err(|e| Failure::usage(e.to_string()))?;
+        let hash = Digest(sha256(&bytes));
+        let name = ObjectName::Seen(hash);
+        session.client.put_new(&name, Bytes::from(bytes)).await.map_err(failed(&name))?;
+        let seq = session.append_vault(&signer, &Body::Seen(Seen { list: hash })).await?;
+        report.repaired.push(format!("vault entry {seq} signs the heads of {} ledgers", list.ledgers.len()));
+        report.findings.retain(|f| !f.contains("days old"));
+    }
+    Ok(())
+}
+
+/// Every ledger's last entry, as this client sees and has checked it.
+async fn seen_now(session: &mut Session) -> Outcome<SeenList> {
+    let mut ledgers = Vec::new();
+    for (ledger, _) in session.client.ledgers().await? {
+        let head = match &ledger {
+            LedgerId::Vault => session.vault.head(),
+            LedgerId::Dataset(id) => session.dataset(id).await?.head(),
+            LedgerId::Exposure(_) => {
+                let entries = session.client.entries(&ledger, 0).await?;
+                let seq = (entries.len() as u64).checked_sub(1);
+                seq.and_then(|seq| {
+                    session.hash_at(&entries, seq).map(|hash| vault_core::ledger::statement::VaultHead { hash, seq })
+                })
+            }
+        };
+        if let Some(head) = head {
+            ledgers.push(SeenLedger { hash: head.hash, ledger, seq: head.seq });
+        }
+    }
+    ledgers.sort_by_key(|l| l.ledger.to_string());
+    Ok(SeenList { ledgers })
+}
+
+/// The stored list that a `seen` names.
+///
+/// # Errors
+/// If it is missing, or not the one that was signed.
+pub async fn seen_list(client: &dyn Client, hash: &Digest) -> Outcome<SeenList> {
+    let name = ObjectName::Seen(*hash);
+    let bytes = client.get(&name, MAX_LIST).await.map_err(failed(&name))?;
+    if sha256(&bytes) != hash.0 {
+        return Err(Failure::integrity(format!("object {name} is not what an officer signed")));
+    }
+    json::parse(&bytes).map_err(|e| Failure::integrity(format!("object {name}: {e}")))
+}

@@ -1,0 +1,652 @@
+//! `seqvault member`: who is who, with which cards and roles. Spec 5.2.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use serde::Serialize;
+use vault_core::card::{self, Card};
+use vault_core::ids::{CardId, DatasetId, MemberId};
+use vault_core::json::B64;
+use vault_core::ledger::dataset::{DatasetState, GrantStatus};
+use vault_core::ledger::statement::{
+    Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberEnrolled, MemberRetired,
+    OrganisationKind, Role, RoleSet, Text, UploaderSet,
+};
+use vault_core::ledger::vault::{Member, VaultState};
+
+use super::join::Invitation;
+use crate::error::{Failure, Kind, Outcome};
+use crate::output;
+use crate::session::{Session, Signer};
+use crate::settings::Globals;
+
+/// Largest card file that is read.
+const MAX_CARD_FILE: u64 = 64 << 10;
+
+/// Enrol, list, show and retire members, their cards and roles
+#[derive(ClapArgs, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Enrol somebody by their card (officers)
+    #[command(
+        after_help = "Example:\n  seqvault member add anna --card anna.card --organisation \"Example Hospital\" --kind hospital --jurisdiction CN --invitation anna.invite"
+    )]
+    Add(Add),
+    /// List members
+    #[command(after_help = "Example:\n  seqvault member list --json")]
+    List,
+    /// Show a member's cards, roles and grants
+    #[command(after_help = "Example:\n  seqvault member show anna")]
+    Show {
+        /// The member
+        member: MemberId,
+    },
+    /// Add a further card to a member: a device, a colleague
+    #[command(after_help = "Example:\n  seqvault member add-key anna --card anna-desktop.card")]
+    AddKey(AddKey),
+    /// Replace a member's card by a new one: add the new, retire the old
+    #[command(
+        after_help = "Example:\n  seqvault member replace-key anna --old 3f5c..e1 --card anna-new.card --reason \"laptop lost\""
+    )]
+    ReplaceKey(ReplaceKey),
+    /// Retire a member or one of its cards; it never becomes current again
+    #[command(after_help = "Example:\n  seqvault member retire anna --reason \"left the hospital\"")]
+    Retire(Retire),
+    /// Give or take a role: officer, auditor, creator; with --dataset steward, approver, uploader
+    #[command(after_help = "Example:\n  seqvault member role sequencer-3 uploader --dataset run-42")]
+    Role(RoleArgs),
+}
+
+/// What an officer says of a member.
+#[derive(ClapArgs, Debug, Clone)]
+pub struct InfoArgs {
+    /// The organisation's name
+    #[arg(long, default_value = "unnamed organisation")]
+    organisation: String,
+    /// What kind of organisation it is
+    #[arg(long, default_value = "other")]
+    kind: Kinds,
+    /// Its country: two capital letters (ISO 3166-1); ZZ if unknown
+    #[arg(long, default_value = "ZZ")]
+    jurisdiction: String,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum Kinds {
+    Enterprise,
+    Hospital,
+    Other,
+    Regulator,
+    Research,
+    Team,
+}
+
+impl InfoArgs {
+    /// As a statement holds it.
+    ///
+    /// # Errors
+    /// If the name or the country code is not one.
+    pub fn info(&self) -> Outcome<Info> {
+        Ok(Info {
+            facts: Facts::default(),
+            jurisdiction: Jurisdiction::parse(&self.jurisdiction).ok_or_else(|| {
+                Failure::usage(format!(
+                    "--jurisdiction {}: use two capital letters, such as CN or DE",
+                    self.jurisdiction
+                ))
+            })?,
+            kind: match self.kind {
+                Kinds::Enterprise => OrganisationKind::Enterprise,
+                Kinds::Hospital => OrganisationKind::Hospital,
+                Kinds::Other => OrganisationKind::Other,
+                Kinds::Regulator => OrganisationKind::Regulator,
+                Kinds::Research => OrganisationKind::Research,
+                Kinds::Team => OrganisationKind::Team,
+            },
+            organisation: text("--organisation", &self.organisation)?,
+        })
+    }
+}
+
+#[derive(ClapArgs, Debug)]
+struct Add {
+    /// Its id in the vault, chosen once
+    member: MemberId,
+    /// Its card file, as `identity card` prints it; again for several
+    #[arg(long, required = true, value_name = "CARD")]
+    card: Vec<PathBuf>,
+    #[command(flatten)]
+    info: InfoArgs,
+    /// Also give it a role in the vault
+    #[arg(long, value_enum)]
+    role: Vec<VaultRole>,
+    /// Write its invitation to a file, besides printing it
+    #[arg(long, value_name = "FILE")]
+    invitation: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum VaultRole {
+    Officer,
+    Auditor,
+    Creator,
+}
+
+#[derive(ClapArgs, Debug)]
+struct AddKey {
+    /// The member
+    member: MemberId,
+    /// The new card
+    #[arg(long, value_name = "CARD")]
+    card: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+struct ReplaceKey {
+    /// The member
+    member: MemberId,
+    /// The card to retire: its id, or the beginning of it
+    #[arg(long, value_name = "CARD-ID")]
+    old: String,
+    /// The new card
+    #[arg(long, value_name = "CARD")]
+    card: PathBuf,
+    /// Why
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(ClapArgs, Debug)]
+struct Retire {
+    /// The member
+    member: MemberId,
+    /// Only this card: its id, or the beginning of it
+    #[arg(long, value_name = "CARD-ID")]
+    card: Option<String>,
+    /// Why
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(ClapArgs, Debug)]
+struct RoleArgs {
+    /// The member
+    member: MemberId,
+    /// The role
+    role: AnyRole,
+    /// The dataset of the role (steward, approver, uploader)
+    #[arg(long)]
+    dataset: Option<DatasetId>,
+    /// Take the role away
+    #[arg(long)]
+    remove: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum AnyRole {
+    Officer,
+    Auditor,
+    Creator,
+    Steward,
+    Approver,
+    Uploader,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the vault can't be opened or the statement would not count.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let mut session = Session::open(globals).await?;
+    match args.verb {
+        Verb::Add(args) => add(globals, &mut session, args).await,
+        Verb::List => list(globals, &session),
+        Verb::Show { member } => show(globals, &mut session, &member).await,
+        Verb::AddKey(args) => add_key(globals, &mut session, &args).await,
+        Verb::ReplaceKey(args) => replace_key(globals, &mut session, args).await,
+        Verb::Retire(args) => retire(globals, &mut session, args).await,
+        Verb::Role(args) => role(globals, &mut session, args).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Added {
+    member: MemberId,
+    cards: Vec<CardId>,
+    fingerprints: Vec<String>,
+    entry: u64,
+    invitation: String,
+}
+
+async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()> {
+    let cards = args.card.iter().map(|path| read_card(path)).collect::<Outcome<Vec<_>>>()?;
+    for (card, path) in cards.iter().zip(&args.card) {
+        if card.suite() != session.vault.suite() {
+            return Err(Failure::usage(format!(
+                "{}: a card of suite {}, and the vault is of suite {}",
+                path.display(),
+                card.suite().id(),
+                session.vault.suite().id()
+            ))
+            .hint(format!(
+                "they can make another identity: `seqvault identity new --suite {}`",
+                session.vault.suite().id()
+            )));
+        }
+    }
+    let signer = session.signer(globals)?;
+    let body = MemberEnrolled {
+        cards: cards.iter().map(|c| B64(c.stored().to_vec())).collect(),
+        info: args.info.info()?,
+        member: args.member.clone(),
+    };
+    let seq = session.append_vault(&signer, &Body::MemberEnrolled(body)).await?;
+    for role in args.role {
+        let role = match role {
+            VaultRole::Officer => Role::Officer,
+            VaultRole::Auditor => Role::Auditor,
+            VaultRole::Creator => Role::Creator,
+        };
+        let body = RoleSet { dataset: None, member: args.member.clone(), on: true, role };
+        session.append_vault(&signer, &Body::RoleSet(body)).await?;
+    }
+    let hash = session.vault.entry_hash(seq).ok_or_else(|| Failure::integrity("the enrolment is not in the ledger"))?;
+    let invitation = Invitation {
+        hash,
+        location: absolute(session.client.location()),
+        member: args.member.clone(),
+        seq,
+        vault: *session.vault.id(),
+    }
+    .emit()?;
+    if let Some(path) = &args.invitation {
+        std::fs::write(path, format!("{invitation}\n")).map_err(|e| Failure::file(path, &e))?;
+    }
+    let added = Added {
+        member: args.member,
+        cards: cards.iter().map(|c| *c.id()).collect(),
+        fingerprints: cards.iter().map(Card::fingerprint).collect(),
+        entry: seq,
+        invitation,
+    };
+    globals.output().result(&added, || {
+        let prints = added.fingerprints.join("\n  ");
+        let hand_over = match &args.invitation {
+            Some(path) => format!("its invitation is in {}", path.display()),
+            None => format!("its invitation, to be handed over on an authentic channel:\n{}", added.invitation),
+        };
+        format!(
+            "{} is enrolled with\n  {prints}\ncompare this with them before anything is granted; {hand_over}",
+            added.member
+        )
+    })
+}
+
+/// A location that means the same from another folder.
+fn absolute(location: &str) -> String {
+    std::fs::canonicalize(location).map_or_else(|_| location.to_owned(), |p| p.to_string_lossy().into_owned())
+}
+
+#[derive(Serialize)]
+struct Listed {
+    member: MemberId,
+    organisation: String,
+    jurisdiction: String,
+    kind: OrganisationKind,
+    current: bool,
+    cards: usize,
+    roles: Vec<String>,
+}
+
+fn list(globals: &Globals, session: &Session) -> Outcome<()> {
+    let vault = &session.vault;
+    let members: Vec<Listed> = vault.members().filter_map(|(id, member)| listed(vault, id, member)).collect();
+    globals.output().result(&members, || {
+        let rows: Vec<Vec<String>> = members
+            .iter()
+            .map(|m| {
+                let status = if m.current { "current" } else { "retired" };
+                let cards = m.cards.to_string();
+                let roles = m.roles.join(", ");
+                vec![
+                    m.member.to_string(),
+                    status.to_owned(),
+                    cards,
+                    m.jurisdiction.clone(),
+                    m.organisation.clone(),
+                    roles,
+                ]
+            })
+            .collect();
+        output::table(&["MEMBER", "STATUS", "CARDS", "COUNTRY", "ORGANISATION", "ROLES"], &rows)
+    })
+}
+
+fn listed(vault: &VaultState, id: &MemberId, member: &Member) -> Option<Listed> {
+    let info = member.info()?;
+    Some(Listed {
+        member: id.clone(),
+        organisation: info.organisation.as_str().to_owned(),
+        jurisdiction: info.jurisdiction.as_str().to_owned(),
+        kind: info.kind,
+        current: member.retired.is_none(),
+        cards: vault.current_cards(id, vault.last_seq()).count(),
+        roles: roles(vault, id),
+    })
+}
+
+fn roles(vault: &VaultState, id: &MemberId) -> Vec<String> {
+    vault
+        .roles_of(id)
+        .map(|(role, dataset)| match dataset {
+            Some(dataset) => format!("{} of {dataset}", role.name()),
+            None => role.name().to_owned(),
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    cards_shown: Vec<ShownCard>,
+    grants: Vec<ShownGrant>,
+}
+
+#[derive(Serialize)]
+struct ShownCard {
+    id: CardId,
+    fingerprint: String,
+    label: String,
+    current: bool,
+}
+
+#[derive(Serialize)]
+struct ShownGrant {
+    dataset: DatasetId,
+    status: String,
+    ends: Option<u64>,
+}
+
+async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcome<()> {
+    let member = session.vault.member(id).ok_or_else(|| no_member(id))?;
+    let listed = listed(&session.vault, id, member).ok_or_else(|| no_member(id))?;
+    let cards_shown = session
+        .vault
+        .cards_of(id)
+        .map(|record| ShownCard {
+            id: *record.card.id(),
+            fingerprint: record.card.fingerprint(),
+            label: record.card.label().to_owned(),
+            current: record.retired.is_none(),
+        })
+        .collect();
+    let mut grants = Vec::new();
+    for dataset in session.dataset_ids().await? {
+        let state = session.dataset(&dataset).await?;
+        if let Some(grant) = state.grants().get(id) {
+            grants.push(ShownGrant {
+                dataset,
+                status: super::dataset::grant_status(grant, session.at()),
+                ends: grant.ends,
+            });
+        }
+    }
+    let shown = Shown { listed, cards_shown, grants };
+    globals.output().result(&shown, || {
+        let m = &shown.listed;
+        let mut text = format!(
+            "{} ({}, {})\n  {}\n  roles: {}",
+            m.member,
+            m.organisation,
+            m.jurisdiction,
+            if m.current { "current" } else { "retired" },
+            if m.roles.is_empty() { "none".to_owned() } else { m.roles.join(", ") }
+        );
+        for card in &shown.cards_shown {
+            let status = if card.current { "" } else { " (retired)" };
+            text.push_str(&format!("\n  card {}  {}{status}\n       {}", card.fingerprint, card.label, card.id));
+        }
+        for grant in &shown.grants {
+            text.push_str(&format!("\n  {}: {}", grant.dataset, grant.status));
+        }
+        output::printable(&text)
+    })
+}
+
+#[derive(Serialize)]
+struct Done {
+    member: MemberId,
+    entry: u64,
+    datasets: Vec<DatasetId>,
+}
+
+async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Outcome<()> {
+    let card = read_card(&args.card)?;
+    let signer = session.signer(globals)?;
+    let entry = add_card(session, &signer, &args.member, &card).await?;
+    let done = Done { member: args.member.clone(), entry, datasets: Vec::new() };
+    globals.output().result(&done, || {
+        format!(
+            "{} has the card {} as well; a steward seals datasets to it with `seqvault grant DATASET {}`",
+            args.member,
+            card.fingerprint(),
+            args.member
+        )
+    })
+}
+
+async fn add_card(session: &mut Session, signer: &Signer, member: &MemberId, card: &Card) -> Outcome<u64> {
+    let terms = CardAddedTerms { card: B64(card.stored().to_vec()), member: member.clone() };
+    session.append_vault(signer, &Body::CardAdded(CardAdded { approval: None, terms })).await
+}
+
+async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey) -> Outcome<()> {
+    let card = read_card(&args.card)?;
+    let old = find_card(&session.vault, &args.member, &args.old)?;
+    let reason = text("--reason", &args.reason)?;
+    let signer = session.signer(globals)?;
+    if !session.vault.is_current_card(card.id(), &args.member, session.vault.last_seq()) {
+        add_card(session, &signer, &args.member, &card).await?;
+    }
+    let body = CardRetired { card: old, member: args.member.clone(), reason };
+    let entry = session.append_vault(&signer, &Body::CardRetired(body)).await?;
+    let datasets = anchor_everywhere(session, &signer, &args.member).await?;
+    let done = Done { member: args.member, entry, datasets };
+    globals
+        .output()
+        .result(&done, || format!("{} now uses {}{}", done.member, card.fingerprint(), to_rotate(&done.datasets)))
+}
+
+async fn retire(globals: &Globals, session: &mut Session, args: Retire) -> Outcome<()> {
+    let reason = text("--reason", &args.reason)?;
+    if session.vault.member(&args.member).is_none() {
+        return Err(no_member(&args.member));
+    }
+    let body = match &args.card {
+        Some(card) => {
+            let card = find_card(&session.vault, &args.member, card)?;
+            Body::CardRetired(CardRetired { card, member: args.member.clone(), reason })
+        }
+        None => Body::MemberRetired(MemberRetired { member: args.member.clone(), reason }),
+    };
+    let signer = session.signer(globals)?;
+    let entry = session.append_vault(&signer, &body).await?;
+    let datasets = anchor_everywhere(session, &signer, &args.member).await?;
+    let done = Done { member: args.member, entry, datasets };
+    globals.output().result(&done, || format!("{} is retired{}", done.member, to_rotate(&done.datasets)))
+}
+
+fn to_rotate(datasets: &[DatasetId]) -> String {
+    if datasets.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = datasets.iter().map(ToString::to_string).collect();
+    format!("\nnew uploads wait until a steward rotates: {}  (`seqvault rotate DATASET`)", names.join(", "))
+}
+
+async fn role(globals: &Globals, session: &mut Session, args: RoleArgs) -> Outcome<()> {
+    if session.vault.member(&args.member).is_none() {
+        return Err(no_member(&args.member));
+    }
+    let role = match args.role {
+        AnyRole::Officer => Role::Officer,
+        AnyRole::Auditor => Role::Auditor,
+        AnyRole::Creator => Role::Creator,
+        AnyRole::Steward => Role::Steward,
+        AnyRole::Approver => Role::Approver,
+        AnyRole::Uploader => {
+            let dataset =
+                args.dataset.ok_or_else(|| Failure::usage("uploaders are named for a dataset: add --dataset"))?;
+            return uploader(globals, session, &dataset, args.member, !args.remove).await;
+        }
+    };
+    if role.is_of_dataset() != args.dataset.is_some() {
+        let need = if role.is_of_dataset() {
+            "is for a dataset: add --dataset"
+        } else {
+            "is for the whole vault: leave --dataset out"
+        };
+        return Err(Failure::usage(format!("the role {} {need}", role.name())));
+    }
+    if let Some(dataset) = &args.dataset {
+        session.dataset(dataset).await?;
+    }
+    let signer = session.signer(globals)?;
+    let body = RoleSet { dataset: args.dataset.clone(), member: args.member.clone(), on: !args.remove, role };
+    let entry = session.append_vault(&signer, &Body::RoleSet(body)).await?;
+    let mut datasets = Vec::new();
+    if let Some(dataset) = args.dataset {
+        let mut state = session.dataset(&dataset).await?;
+        anchor(session, &signer, &mut state).await?;
+        datasets.push(dataset);
+    }
+    let done = Done { member: args.member, entry, datasets };
+    let verb = if args.remove { "is no longer" } else { "is now" };
+    globals.output().result(&done, || format!("{} {verb} {}", done.member, role.name()))
+}
+
+async fn uploader(
+    globals: &Globals,
+    session: &mut Session,
+    dataset: &DatasetId,
+    member: MemberId,
+    on: bool,
+) -> Outcome<()> {
+    let mut state = session.dataset(dataset).await?;
+    let signer = session.signer(globals)?;
+    let body = Body::UploaderSet(UploaderSet { member: member.clone(), on });
+    let (entry, _) = session.append_always(&signer, &mut state, &body).await?;
+    let done = Done { member, entry, datasets: vec![dataset.clone()] };
+    let verb = if on { "may upload to" } else { "may no longer upload to" };
+    globals.output().result(&done, || format!("{} {verb} {dataset}", done.member))
+}
+
+/// Makes every dataset that a member has to do with cite the newest vault entry, so that a retirement counts there.
+async fn anchor_everywhere(session: &mut Session, signer: &Signer, member: &MemberId) -> Outcome<Vec<DatasetId>> {
+    let mut concerned = Vec::new();
+    for id in session.dataset_ids().await? {
+        let mut state = session.dataset(&id).await?;
+        if concerns(&state, &session.vault, member) {
+            anchor(session, signer, &mut state).await?;
+            if state.is_stale(&session.vault, session.at()) && !state.is_deleted() {
+                concerned.push(id);
+            }
+        }
+    }
+    Ok(concerned)
+}
+
+fn concerns(state: &DatasetState, vault: &VaultState, member: &MemberId) -> bool {
+    let grant = state.grants().get(member).is_some_and(|g| g.status == GrantStatus::Given);
+    let sealed = state.newest_epoch().is_some_and(|e| e.seals.keys().any(|(m, _)| m == member));
+    grant
+        || sealed
+        || state.uploaders().contains(member)
+        || state.creator() == member
+        || vault.members_with(Role::Steward, Some(state.id()), vault.last_seq()).any(|m| m == member)
+}
+
+async fn anchor(session: &mut Session, signer: &Signer, state: &mut DatasetState) -> Outcome<()> {
+    if session.vault.last_seq() <= state.cited() {
+        return Ok(());
+    }
+    // Only a current member can; somebody who just retired themselves leaves it to others.
+    if !session.vault.is_current_card(&signer.card, &signer.member, session.vault.last_seq()) {
+        output::warn("note: you retired yourself; an officer's `seqvault doctor` makes it count in each dataset");
+        return Ok(());
+    }
+    match session.append_always(signer, state, &Body::Anchored(Empty {})).await {
+        // Somebody else's statement cited it in the meantime.
+        Err(failure) if failure.kind == Kind::Refused && session.vault.last_seq() <= state.cited() => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Appends `anchored` to every dataset that has not cited the newest vault entry; how many.
+///
+/// # Errors
+/// If a dataset can't be read or written.
+pub async fn anchor_all(session: &mut Session, signer: &Signer) -> Outcome<usize> {
+    let mut count = 0;
+    for id in session.dataset_ids().await? {
+        let mut state = session.dataset(&id).await?;
+        if session.vault.last_seq() > state.cited() {
+            anchor(session, signer, &mut state).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// A card of a member by its id or the beginning of it, in hex, or its fingerprint.
+fn find_card(vault: &VaultState, member: &MemberId, text: &str) -> Outcome<CardId> {
+    let matches: Vec<CardId> = vault
+        .cards_of(member)
+        .filter(|r| r.retired.is_none())
+        .map(|r| *r.card.id())
+        .filter(|id| id.to_string().starts_with(text) || card::fingerprint(id).starts_with(text))
+        .collect();
+    match matches.as_slice() {
+        [one] if text.len() >= 4 => Ok(*one),
+        [_] => Err(Failure::usage("name at least four characters of the card")),
+        [] => Err(Failure::not_found(format!("{member} has no current card {text}"))
+            .hint(format!("`seqvault member show {member}` lists them"))),
+        _ => Err(Failure::usage(format!("several cards of {member} begin with {text}"))),
+    }
+}
+
+/// Reads a card file.
+///
+/// # Errors
+/// If it can't be read or is not a valid card.
+pub fn read_card(path: &Path) -> Outcome<Card> {
+    let length = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?.len();
+    if length > MAX_CARD_FILE {
+        return Err(Failure::usage(format!("{} is too long for a card ({length} bytes)", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
+    Card::parse(bytes.trim_ascii()).map_err(|e| {
+        Failure::integrity(format!("{} is not a valid card: {e}", path.display()))
+            .hint("ask for it again; `seqvault identity card` prints it")
+    })
+}
+
+/// Text of an option, as statements hold it.
+///
+/// # Errors
+/// If it is too long or has control characters.
+pub fn text(option: &str, value: &str) -> Outcome<Text> {
+    Text::parse(value).map_err(|e| Failure::usage(format!("{option}: {e}")))
+}
+
+/// There is no such member.
+#[must_use]
+pub fn no_member(id: &MemberId) -> Failure {
+    Failure::not_found(format!("{id} is not enrolled in this vault")).hint("`seqvault member list` shows who is")
+}

@@ -1,0 +1,122 @@
+//! `seqvault revoke`: end a grant at once, then give those who stay a new epoch. Spec 5.3 and 5.4.
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use vault_core::ids::{DatasetId, MemberId};
+use vault_core::ledger::statement::{Body, Revoked};
+use vault_core::rotation::Goal;
+
+use super::member::{no_member, text};
+use crate::error::{Failure, Kind, Outcome};
+use crate::rotate::{self, Rotated};
+use crate::session::Session;
+use crate::settings::Globals;
+
+/// End a member's grant and rotate (officers, stewards, the member itself)
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault revoke run-42 anna --reason \"project over\"\n  seqvault revoke run-42 anna --reencrypt\n\nRun again, it goes on where it stopped. What a member has downloaded, or kept the keys of, it keeps."
+)]
+pub struct Args {
+    /// The dataset
+    dataset: DatasetId,
+    /// The member
+    member: MemberId,
+    /// Why; recorded, and visible to whoever holds the vault
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Also replace file keys and bytes, against keys that the member may have kept: moves everything
+    #[arg(long)]
+    reencrypt: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dataset: DatasetId,
+    member: MemberId,
+    entry: Option<u64>,
+    rotation: Option<Rotated>,
+    waits_for_steward: bool,
+    reencrypted_files: u64,
+    remains: Vec<&'static str>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If there is nothing to revoke or the statement would not count.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let reason = text("--reason", &args.reason)?;
+    let mut session = Session::open(globals).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
+    if session.vault.member(&args.member).is_none() {
+        return Err(no_member(&args.member));
+    }
+    if !dataset.grants().contains_key(&args.member) {
+        return Err(Failure::not_found(format!("{} never had a grant on {}", args.member, args.dataset)));
+    }
+    let signer = session.signer(globals)?;
+    let mut entry = None;
+    if super::grant::is_given(&dataset, &args.member) {
+        let body = Body::Revoked(Revoked { member: args.member.clone(), reason: reason.clone() });
+        entry = Some(match session.append_always(&signer, &mut dataset, &body).await {
+            Ok((seq, _)) => seq,
+            Err(failure) => return Err(failure),
+        });
+    } else {
+        globals.output().note(&format!("{} has no grant any more; looking for what is left to do", args.member));
+    }
+    let goal = Goal::settle(&dataset);
+    let (rotation, waits) = match rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await {
+        Ok(done) => (Some(done), false),
+        // Not this member's to do: the grant is ended all the same.
+        Err(failure) if failure.kind == Kind::Refused => (None, true),
+        Err(failure) => {
+            return Err(failure.at(format!("the grant of {} is ended, the rotation is not finished", args.member)));
+        }
+    };
+    let mut reencrypted_files = 0;
+    if args.reencrypt && !waits {
+        reencrypted_files = super::rotate::reencrypt(globals, &mut session, &signer, &mut dataset).await?;
+    }
+    let done = Done {
+        dataset: args.dataset,
+        member: args.member,
+        entry,
+        rotation,
+        waits_for_steward: waits,
+        reencrypted_files,
+        remains: remains(args.reencrypt && !waits),
+    };
+    globals.output().result(&done, || text_of(&done))
+}
+
+fn remains(reencrypted: bool) -> Vec<&'static str> {
+    let mut remains = vec![
+        "what it downloaded stays with it",
+        "snapshots, backups or versions of the folder from before keep the old keys",
+    ];
+    if !reencrypted {
+        remains.push("files whose keys it extracted stay open to it until `--reencrypt`");
+    }
+    remains
+}
+
+fn text_of(done: &Done) -> String {
+    let mut text = format!("{} can no longer read {}", done.member, done.dataset);
+    match &done.rotation {
+        Some(r) if !r.opened.is_empty() => text.push_str(&format!(
+            "\nepoch {} is sealed to the {} cards that stay; {} manifest keys were re-wrapped, {} old objects deleted",
+            r.epoch, r.sealed_to, r.rewrapped, r.deleted
+        )),
+        Some(r) => text.push_str(&format!("\nepoch {} was not sealed to it; {} old objects deleted", r.epoch, r.deleted)),
+        None => text.push_str("\nthe re-wrapping waits for a steward who holds the epoch: `seqvault rotate`. Until then nothing new can be uploaded"),
+    }
+    if done.reencrypted_files > 0 {
+        text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));
+    }
+    for item in &done.remains {
+        text.push_str(&format!("\n  remains: {item}"));
+    }
+    text
+}

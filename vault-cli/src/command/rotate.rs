@@ -1,0 +1,97 @@
+//! `seqvault rotate`: a new epoch for those who have a grant; with `--reencrypt` new file keys and bytes as well. Spec 5.4.
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use vault_core::ids::DatasetId;
+use vault_core::ledger::dataset::DatasetState;
+use vault_core::rotation::Goal;
+
+use super::member::text;
+use crate::error::{Failure, Outcome};
+use crate::rotate::{self, Rotated};
+use crate::session::{Session, Signer};
+use crate::settings::Globals;
+
+/// Open a new epoch and re-wrap the keys (stewards)
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault rotate run-42\n  seqvault rotate run-42 --reencrypt\n\nA rotation that was interrupted is finished by running it again, also by another steward."
+)]
+pub struct Args {
+    /// The dataset
+    dataset: DatasetId,
+    /// Why; recorded, and visible to whoever holds the vault
+    #[arg(long, default_value = "scheduled")]
+    reason: String,
+    /// Also replace file keys and bytes: moves everything
+    #[arg(long)]
+    reencrypt: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dataset: DatasetId,
+    #[serde(flatten)]
+    rotated: Rotated,
+    reencrypted_files: u64,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If a step is not the caller's to do, or the store fails.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let reason = text("--reason", &args.reason)?;
+    let mut session = Session::open(globals).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
+    let card = globals.card()?;
+    let me = session.member_of(&card)?;
+    if !dataset.is_steward(&session.vault, &me, session.at().vault) {
+        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards rotate", args.dataset)));
+    }
+    let signer = session.signer(globals)?;
+    let goal = Goal::rotate(&dataset);
+    let rotated = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await?;
+    let mut reencrypted_files = 0;
+    if args.reencrypt {
+        reencrypted_files = reencrypt(globals, &mut session, &signer, &mut dataset).await?;
+    }
+    let done = Done { dataset: args.dataset, rotated, reencrypted_files };
+    globals.output().result(&done, || text_of(&done))
+}
+
+fn text_of(done: &Done) -> String {
+    let r = &done.rotated;
+    let mut text = format!(
+        "{} is in epoch {}, sealed to {} card{}; {} manifest keys re-wrapped, {} old objects deleted",
+        done.dataset,
+        r.epoch,
+        r.sealed_to,
+        if r.sealed_to == 1 { "" } else { "s" },
+        r.rewrapped,
+        r.deleted
+    );
+    for member in &r.unsealed {
+        text.push_str(&format!("\n{member} has a grant and no current card: nothing was sealed to it"));
+    }
+    for manifest in &r.void {
+        text.push_str(&format!("\nmanifest {manifest} is void: its sealed key did not open"));
+    }
+    if done.reencrypted_files > 0 {
+        text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));
+    }
+    text
+}
+
+/// Gives every file of the dataset a new key and new bytes.
+///
+/// # Errors
+/// If a file can't be read or written.
+pub async fn reencrypt(
+    _globals: &Globals,
+    _session: &mut Session,
+    _signer: &Signer,
+    _dataset: &mut DatasetState,
+) -> Outcome<u64> {
+    Err(Failure::usage("--reencrypt comes next"))
+}

@@ -1,0 +1,218 @@
+//! `seqvault verify`: fold every ledger and say what holds; with `--data`, check every stored object against what was signed. Needs no key.
+
+use clap::Args as ClapArgs;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId};
+use vault_core::layout::ObjectName;
+use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
+use vault_core::ledger::fold::{Judged, Verdict};
+use vault_core::pack::{PACK_LEN, PackList};
+
+use crate::client::Client;
+use crate::client::failed;
+use crate::error::{Failure, Kind, Outcome};
+use crate::output;
+use crate::session::Session;
+use crate::settings::Globals;
+
+/// How many packs are read at once.
+const PACKS_AT_ONCE: usize = 2;
+
+/// Check the signatures and the chain of every ledger; with --data also every stored byte
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault verify\n  seqvault verify run-42 --data\n\nNeeds no key and no passphrase: anybody with the folder and an invitation can run it."
+)]
+pub struct Args {
+    /// Only this dataset
+    dataset: Option<DatasetId>,
+    /// Read every manifest, pack list and pack and compare it with its signed hash
+    #[arg(long)]
+    data: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    vault: String,
+    ledgers: Vec<Ledger>,
+    checked_bytes: u64,
+    sound: bool,
+}
+
+#[derive(Serialize)]
+struct Ledger {
+    ledger: LedgerId,
+    entries: usize,
+    head: Option<EntryHash>,
+    void: Vec<VoidEntry>,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct VoidEntry {
+    seq: u64,
+    reason: &'static str,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If a ledger forks, was rolled back, or a stored object is not what was signed.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let mut session = Session::open_even_if_stopped(globals).await?;
+    let vault = &session.vault;
+    let stop = vault.stop().map(ToString::to_string);
+    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), stop.into_iter().collect())];
+    let ids = match args.dataset {
+        Some(id) => vec![id],
+        None => session.dataset_ids().await?,
+    };
+    let mut checked_bytes = 0;
+    for id in ids {
+        let one = match session.dataset_even_if_stopped(&id).await {
+            Ok(state) => {
+                let mut problems: Vec<String> = state.stop().map(ToString::to_string).into_iter().collect();
+                if args.data {
+                    checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut problems).await?;
+                }
+                ledger(state.ledger(), state.judged(), problems)
+            }
+            Err(failure) if failure.kind == Kind::Integrity => {
+                ledger(LedgerId::Dataset(id), &[], vec![failure.to_string()])
+            }
+            Err(failure) => return Err(failure),
+        };
+        ledgers.push(one);
+    }
+    let sound = ledgers.iter().all(|l| l.problems.is_empty());
+    let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, sound };
+    globals.output().result(&report, || text_of(&report, args.data))?;
+    if sound { Ok(()) } else { Err(Failure::integrity("not everything is as it was signed")) }
+}
+
+fn ledger(ledger: LedgerId, judged: &[Judged], problems: Vec<String>) -> Ledger {
+    let void = (0u64..)
+        .zip(judged)
+        .filter_map(
+            |(seq, j)| if let Verdict::Void(reason) = j.verdict { Some(VoidEntry { seq, reason }) } else { None },
+        )
+        .collect();
+    Ledger { ledger, entries: judged.len(), head: judged.last().map(|j| j.hash), void, problems }
+}
+
+fn text_of(report: &Report, data: bool) -> String {
+    let mut text = format!("vault {}", report.vault);
+    for l in &report.ledgers {
+        let mark = if l.problems.is_empty() { "ok" } else { "NOT SOUND" };
+        text.push_str(&format!("\n{mark}  {}: {} entries", l.ledger, l.entries));
+        if let Some(head) = &l.head {
+            text.push_str(&format!(", head {head}"));
+        }
+        for v in &l.void {
+            text.push_str(&format!("\n    entry {} is void and changed nothing: {}", v.seq, v.reason));
+        }
+        for problem in &l.problems {
+            text.push_str(&format!("\n    {problem}"));
+        }
+    }
+    if data {
+        text.push_str(&format!("\n{} of sealed data read and compared", output::bytes(report.checked_bytes)));
+    }
+    output::printable(&text)
+}
+
+/// Compares every object that the dataset's statements name with what they say of it; how many bytes were read.
+async fn check_data(
+    globals: &Globals,
+    client: &dyn Client,
+    dataset: &DatasetState,
+    problems: &mut Vec<String>,
+) -> Outcome<u64> {
+    let mut read = 0;
+    for (id, manifest) in dataset.manifests().iter().filter(|(_, m)| m.is_visible()) {
+        read += check_manifest(client, dataset, id, manifest, problems).await?;
+        globals.output().note(&format!("{} {id}: {}", dataset.id(), output::bytes(manifest.signed.packs.bytes)));
+    }
+    if let Some(table) = dataset.table()
+        && let Some(hash) = table.hash
+    {
+        let name = ObjectName::Table { dataset: dataset.id().clone(), epoch: table.epoch, hash };
+        let most = vault_core::floe::ciphertext_len(table.count.saturating_mul(48));
+        check_sha256(client, &name, &hash.0, most, problems).await?;
+    }
+    Ok(read)
+}
+
+async fn check_manifest(
+    client: &dyn Client,
+    dataset: &DatasetState,
+    id: &ManifestId,
+    manifest: &Manifest,
+    problems: &mut Vec<String>,
+) -> Outcome<u64> {
+    let (signed, of) = (&manifest.signed, dataset.id());
+    if manifest.key == KeyPlace::Header {
+        let name =
+            ObjectName::Header { dataset: of.clone(), epoch: manifest.epoch, manifest: *id, hash: signed.header };
+        check_sha256(client, &name, &signed.header.0, 4096, problems).await?;
+    }
+    let name = ObjectName::Manifest { dataset: of.clone(), manifest: *id };
+    match found(client.get(&name, signed.length).await.map_err(failed(&name)), &name, problems)? {
+        Some(bytes) if blake3::hash(&bytes).as_bytes() == &signed.blake3.0 => {}
+        Some(_) => problems.push(format!("{name} is not what was signed")),
+        None => {}
+    }
+    let name = ObjectName::PackList { dataset: of.clone(), upload: manifest.upload, manifest: *id };
+    let most = signed.packs.count.saturating_mul(52).saturating_add(20);
+    let Some(bytes) = check_sha256(client, &name, &signed.packs.list.0, most, problems).await? else { return Ok(0) };
+    let Ok(list) = PackList::parse(&bytes) else {
+        problems.push(format!("{name} is no pack list"));
+        return Ok(0);
+    };
+    let checks = stream::iter(list.packs()).map(|pack| async move {
+        let name = ObjectName::Pack { dataset: of.clone(), upload: manifest.upload, pack: pack.name };
+        let bytes = client.get(&name, u64::from(PACK_LEN)).await.map_err(failed(&name));
+        (name, bytes.map(|b| (b.len() as u64, pack.check(&b).is_ok())))
+    });
+    let results: Vec<_> = checks.buffer_unordered(PACKS_AT_ONCE).collect().await;
+    let mut read = 0;
+    for (name, result) in results {
+        match found(result, &name, problems)? {
+            Some((length, true)) => read += length,
+            Some((_, false)) => problems.push(format!("{name} is not what was signed")),
+            None => {}
+        }
+    }
+    Ok(read)
+}
+
+async fn check_sha256(
+    client: &dyn Client,
+    name: &ObjectName,
+    hash: &[u8; 32],
+    most: u64,
+    problems: &mut Vec<String>,
+) -> Outcome<Option<bytes::Bytes>> {
+    let bytes = found(client.get(name, most).await.map_err(failed(name)), name, problems)?;
+    Ok(bytes.filter(|b| {
+        let same = sha256(b) == *hash;
+        if !same {
+            problems.push(format!("{name} is not what was signed"));
+        }
+        same
+    }))
+}
+
+/// A missing or overlong object is a problem to report; a store that fails is not.
+fn found<T>(result: Outcome<T>, name: &ObjectName, problems: &mut Vec<String>) -> Outcome<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(failure) if matches!(failure.kind, Kind::NotFound | Kind::Integrity) => {
+            problems.push(format!("{name}: {failure}"));
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}

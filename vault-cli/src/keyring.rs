@@ -1,0 +1,386 @@
+//! The keys of a dataset that this identity can reach: epoch secrets, manifest keys, manifests. Spec pages 2 and 3.
+//!
+//! Nothing is opened before its hash was found in a statement that counts, and what was opened is compared with what was signed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use vault_core::context::Scope;
+use vault_core::epoch::{EpochSecret, KeyTable};
+use vault_core::floe;
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{Digest, ManifestId, MemberId};
+use vault_core::layout::ObjectName;
+use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest as Committed};
+use vault_core::manifest::{self, Manifest, VaultPath, View};
+use vault_core::pack::PackList;
+use vault_core::seal;
+use vault_core::secret::Secret32;
+
+use crate::client::Client;
+use crate::client::failed;
+use crate::error::{Failure, Kind, Outcome};
+use crate::session::{Session, Signer};
+
+/// How many manifests are fetched and opened at once.
+const MANIFESTS_AT_ONCE: usize = 4;
+/// Most bytes of a pack list: 2^24 packs.
+const MAX_PACK_LIST: u64 = 20 + 52 * (1 << 24);
+
+/// The secrets of a dataset's unclosed epochs, as far as they are sealed to this identity.
+pub struct Keyring {
+    scope: Scope,
+    client: Arc<dyn Client>,
+    epochs: BTreeMap<u64, EpochSecret>,
+    table: Option<KeyTable>,
+}
+
+/// A manifest that was opened and checked in full, with its packs.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its id.
+    pub id: ManifestId,
+    /// What its commit signed, and what became of it.
+    pub committed: Committed,
+    /// Its files.
+    pub manifest: Manifest,
+    /// Its packs.
+    pub packs: PackList,
+}
+
+impl core::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Keyring").field("epochs", &self.epochs.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Opens every unclosed epoch that is sealed to the signer's card.
+    ///
+    /// # Errors
+    /// If none is, or a seal does not hold what was signed.
+    pub async fn open(session: &Session, signer: &Signer, dataset: &DatasetState) -> Outcome<Self> {
+        let scope = session.scope(dataset.id());
+        let mut keyring = Self { scope, client: Arc::clone(&session.client), epochs: BTreeMap::new(), table: None };
+        for (n, epoch) in dataset.unclosed() {
+            let Some(seal) = epoch.seals.get(&(signer.member.clone(), signer.card)) else { continue };
+            let name = ObjectName::Grant {
+                dataset: dataset.id().clone(),
+                epoch: n,
+                member: signer.member.clone(),
+                card: signer.card,
+                hash: seal.sha256,
+            };
+            let sealed = keyring.fetch_hashed(&name, &seal.sha256, keyring.scope.suite.seal_len() as u64).await?;
+            let info = keyring.scope.grant(n, &seal.author, &signer.card);
+            let secret = signer
+                .custodian
+                .open(&sealed, &info)
+                .map_err(|e| Failure::integrity(format!("the sealed secret of epoch {n} does not open: {e}")))?;
+            let secret = EpochSecret::accept(secret, &keyring.scope, n, &epoch.public)
+                .map_err(|e| Failure::integrity(format!("epoch {n}: {e}")))?;
+            keyring.epochs.insert(n, secret);
+        }
+        if keyring.epochs.is_empty() {
+            return Err(no_grant(session, signer, dataset));
+        }
+        Ok(keyring)
+    }
+
+    /// A keyring of one secret that was just drawn, for a dataset that has nothing yet or a new epoch.
+    pub fn add(&mut self, n: u64, secret: EpochSecret) {
+        self.epochs.insert(n, secret);
+    }
+
+    /// The secret of an epoch.
+    ///
+    /// # Errors
+    /// If it is not sealed to this identity.
+    pub fn epoch(&self, n: u64) -> Outcome<&EpochSecret> {
+        self.epochs.get(&n).ok_or_else(|| {
+            Failure::refused(format!("epoch {n} is not sealed to this identity"))
+                .hint("a steward who holds it can grant again, which seals every epoch in use")
+        })
+    }
+
+    /// The epochs held.
+    pub fn epochs(&self) -> impl Iterator<Item = (u64, &EpochSecret)> {
+        self.epochs.iter().map(|(n, secret)| (*n, secret))
+    }
+
+    /// The epochs' secrets themselves.
+    pub fn into_epochs(self) -> impl Iterator<Item = (u64, EpochSecret)> {
+        self.epochs.into_iter()
+    }
+
+    /// What contexts bind.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Reads the key table in force, if a manifest needs it.
+    ///
+    /// # Errors
+    /// If it is missing, differs from what was signed, or does not open.
+    pub async fn load_table(&mut self, dataset: &DatasetState) -> Outcome<()> {
+        let Some((epoch, hash, count)) = dataset.table().and_then(|t| t.hash.map(|h| (t.epoch, h, t.count))) else {
+            return Ok(());
+        };
+        if self.table.is_some() {
+            return Ok(());
+        }
+        let name = ObjectName::Table { dataset: dataset.id().clone(), epoch, hash };
+        let length = floe::ciphertext_len(count.saturating_mul(48));
+        let bytes = self.fetch_hashed(&name, &hash, length).await?;
+        let key = self.epoch(epoch)?.table_key(&self.scope, epoch);
+        let table = KeyTable::open(&bytes, &key, &self.scope, epoch, count)
+            .map_err(|e| Failure::integrity(format!("the key table of epoch {epoch}: {e}")))?;
+        self.table = Some(table);
+        Ok(())
+    }
+
+    /// A manifest's key. The table must have been loaded.
+    ///
+    /// # Errors
+    /// If it is unreadable, or its seal is missing or wrong.
+    pub async fn manifest_key(
+        &self,
+        dataset: &DatasetState,
+        id: &ManifestId,
+        committed: &Committed,
+    ) -> Outcome<Secret32> {
+        match committed.key {
+            KeyPlace::Header => {
+                self.header_key(dataset, id, &committed.signed.header, committed.epoch, &committed.author).await
+            }
+            KeyPlace::Table { .. } => {
+                let found = self.table.as_ref().and_then(|t| t.lookup(id));
+                let key = found.and_then(|k| Secret32::from_slice(k.expose()));
+                key.ok_or_else(|| Failure::integrity(format!("the key table does not hold manifest {id}")))
+            }
+            KeyPlace::Void => Err(Failure::integrity(format!(
+                "manifest {id} by {} can't be read: its sealed key did not open when the epoch was rotated",
+                committed.author
+            ))),
+            KeyPlace::Unreadable => Err(Failure::refused(format!(
+                "manifest {id} can't be read by anybody: the epoch that it was sealed to was lost"
+            ))),
+        }
+    }
+
+    async fn header_key(
+        &self,
+        dataset: &DatasetState,
+        id: &ManifestId,
+        hash: &Digest,
+        epoch: u64,
+        author: &MemberId,
+    ) -> Outcome<Secret32> {
+        let name = ObjectName::Header { dataset: dataset.id().clone(), epoch, manifest: *id, hash: *hash };
+        let secret = self.epoch(epoch)?;
+        let sealed = self.fetch_hashed(&name, hash, self.scope.suite.seal_len() as u64).await?;
+        let info = self.scope.manifest_key(epoch, id, author);
+        seal::open(&secret.private_key(&self.scope, epoch), &sealed, &info)
+            .map_err(|_| Failure::integrity(format!("the key of manifest {id} by {author} does not open")))
+    }
+
+    /// A sealed manifest as its commit signed it: length and BLAKE3 are checked.
+    ///
+    /// # Errors
+    /// If it is missing or differs.
+    pub async fn sealed_manifest(
+        &self,
+        dataset: &DatasetState,
+        id: &ManifestId,
+        committed: &Committed,
+    ) -> Outcome<Bytes> {
+        let name = ObjectName::Manifest { dataset: dataset.id().clone(), manifest: *id };
+        let signed = &committed.signed;
+        let bytes = self.client.get(&name, signed.length).await.map_err(failed(&name))?;
+        if bytes.len() as u64 != signed.length || blake3::hash(&bytes).as_bytes() != &signed.blake3.0 {
+            return Err(changed(&name));
+        }
+        Ok(bytes)
+    }
+
+    /// Checks that a key opens a sealed manifest, by the header tag that commits to the key and its context. Spec 5.4.
+    #[must_use]
+    pub fn key_fits(&self, key: &Secret32, id: &ManifestId, author: &MemberId, header: &[u8]) -> bool {
+        header
+            .get(..floe::HEADER)
+            .is_some_and(|h| floe::Opener::start(key, self.scope.manifest(id, author).as_bytes(), h).is_ok())
+    }
+
+    /// Opens a manifest and checks it in full against its commit.
+    ///
+    /// # Errors
+    /// If anything is missing, changed, or not what was signed.
+    pub async fn manifest(&self, dataset: &DatasetState, id: &ManifestId) -> Outcome<Opened> {
+        let committed = dataset.manifests().get(id).ok_or_else(|| Failure::not_found(format!("no manifest {id}")))?;
+        let key = self.manifest_key(dataset, id, committed).await?;
+        let sealed = self.sealed_manifest(dataset, id, committed).await?;
+        let aad = self.scope.manifest(id, &committed.author);
+        let broken = |why: String| Failure::integrity(format!("manifest {id} by {}: {why}", committed.author));
+        let size = plain_size(sealed.len() as u64).ok_or_else(|| broken("no body has this length".to_owned()))?;
+        let plain = floe::open_bytes(&key, aad.as_bytes(), &sealed, size).map_err(|e| broken(e.to_string()))?;
+        let manifest = Manifest::parse(&plain).map_err(|e| broken(e.to_string()))?;
+        drop(plain);
+        let packs = self.pack_list(dataset, id, committed).await?;
+        let signed = &committed.signed;
+        manifest.verify(&signed.root, signed.files, &packs).map_err(|e| broken(e.to_string()))?;
+        check_origin(dataset, &manifest, id, committed).map_err(broken)?;
+        Ok(Opened { id: *id, committed: committed.clone(), manifest, packs })
+    }
+
+    async fn pack_list(&self, dataset: &DatasetState, id: &ManifestId, committed: &Committed) -> Outcome<PackList> {
+        let signed = &committed.signed.packs;
+        let name = ObjectName::PackList { dataset: dataset.id().clone(), upload: committed.upload, manifest: *id };
+        let length = signed.count.saturating_mul(52).saturating_add(20).min(MAX_PACK_LIST);
+        let bytes = self.fetch_hashed(&name, &signed.list, length).await?;
+        let list = PackList::parse(&bytes).map_err(|e| Failure::integrity(format!("{name}: {e}")))?;
+        if list.stream_length() != signed.bytes || list.packs().len() as u64 != signed.count {
+            return Err(Failure::integrity(format!("{name} is not the pack list that was signed")));
+        }
+        Ok(list)
+    }
+
+    /// Opens every visible manifest, some at a time, in the order of the ledger.
+    ///
+    /// # Errors
+    /// As [`Keyring::manifest`]; manifests whose keys are lost are left out and reported.
+    pub async fn manifests(&mut self, dataset: &DatasetState) -> Outcome<Vec<Opened>> {
+        self.load_table(dataset).await?;
+        let mut ids: Vec<(u64, ManifestId)> = dataset
+            .manifests()
+            .iter()
+            .filter(|(_, m)| m.is_visible())
+            .filter(|(id, m)| match m.key {
+                KeyPlace::Header | KeyPlace::Table { .. } => true,
+                KeyPlace::Void | KeyPlace::Unreadable => {
+                    crate::output::warn(&format!(
+                        "seqvault: manifest {id} by {} ({} files) can't be read by anybody and is left out",
+                        m.author, m.signed.files
+                    ));
+                    false
+                }
+            })
+            .map(|(id, m)| (m.seq, *id))
+            .collect();
+        ids.sort_unstable();
+        let keyring = &*self;
+        stream::iter(ids.into_iter().map(|(_, id)| async move { keyring.manifest(dataset, &id).await }))
+            .buffered(MANIFESTS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// An object whose SHA-256 a statement names.
+    async fn fetch_hashed(&self, name: &ObjectName, hash: &Digest, length: u64) -> Outcome<Bytes> {
+        let bytes = self.client.get(name, length).await.map_err(failed(name))?;
+        if sha256(&bytes) == hash.0 { Ok(bytes) } else { Err(changed(name)) }
+    }
+}
+
+/// The dataset's files as a reader sees them (spec 3.7). A re-encryption stands in the place of what it supersedes.
+#[must_use]
+pub fn view<'a>(dataset: &'a DatasetState, opened: &'a [Opened]) -> View<'a> {
+    let committed: Vec<manifest::Committed<'_>> = opened
+        .iter()
+        .map(|o| {
+            let (first, supersedes) = line_of(dataset, &o.committed);
+            manifest::Committed {
+                manifest: o.id,
+                supersedes,
+                entry: first.seq,
+                author: &first.author,
+                author_was_steward: first.author_was_steward,
+                files: o.manifest.files().iter().map(|f| (&f.path, f.number)).collect(),
+                removed: o.committed.removed_files.iter().copied().collect(),
+                replaces: &o.manifest.extras().replaces,
+            }
+        })
+        .collect();
+    View::of(&committed)
+}
+
+/// The first manifest of a line of re-encryptions, and all before the last.
+fn line_of<'a>(dataset: &'a DatasetState, last: &'a Committed) -> (&'a Committed, Vec<ManifestId>) {
+    let (mut first, mut before) = (last, Vec::new());
+    // The fold lets a manifest supersede only one that is already there, so the line ends.
+    while let Some(id) = first.signed.supersedes {
+        before.push(id);
+        match dataset.manifests().get(&id) {
+            Some(older) => first = older,
+            None => break,
+        }
+    }
+    (first, before)
+}
+
+/// A path as people type it.
+///
+/// # Errors
+/// If no file of a vault can be named so.
+pub fn path(text: &str) -> Outcome<VaultPath> {
+    VaultPath::parse(text).map_err(|e| Failure::usage(format!("{text:?}: {e}")))
+}
+
+/// The plaintext size of a FLOE ciphertext of a length.
+#[must_use]
+pub fn plain_size(sealed: u64) -> Option<u64> {
+    let body = sealed.checked_sub(floe::HEADER as u64)?;
+    let segments = body.div_ceil(floe::SEGMENT as u64).max(1);
+    let size = body.checked_sub(segments.checked_mul(floe::OVERHEAD as u64)?)?;
+    (floe::ciphertext_len(size) == sealed).then_some(size)
+}
+
+/// A re-encrypted manifest names the statement that first signed its root; it must be there and agree (spec 3.6).
+fn check_origin(
+    dataset: &DatasetState,
+    manifest: &Manifest,
+    id: &ManifestId,
+    committed: &Committed,
+) -> Result<(), String> {
+    let superseded = committed.signed.supersedes;
+    let Some(origin) = &manifest.extras().origin else {
+        return if superseded.is_none() {
+            Ok(())
+        } else {
+            Err("it re-encrypts a manifest and names no origin".to_owned())
+        };
+    };
+    if superseded.is_none() {
+        return Err("it names an origin and re-encrypts nothing".to_owned());
+    }
+    let first = dataset.manifests().get(&origin.manifest).ok_or("its origin is not in the ledger")?;
+    let same = first.entry == origin.entry
+        && first.signed.root == committed.signed.root
+        && first.signed.files == origin.leaves
+        && first.signed.supersedes.is_none()
+        && origin.manifest != *id;
+    if same { Ok(()) } else { Err("its origin signed something else".to_owned()) }
+}
+
+fn changed(name: &ObjectName) -> Failure {
+    Failure::integrity(format!("object {name} is not what was signed: it was changed, cut short or replaced"))
+}
+
+fn no_grant(session: &Session, signer: &Signer, dataset: &DatasetState) -> Failure {
+    let member = &signer.member;
+    let at = session.at();
+    let (id, granted) = (dataset.id(), dataset.has_grant(&session.vault, member, at));
+    if granted {
+        return Failure::refused(format!("{member} has a grant on {id}, but its keys are not sealed to this card"))
+            .hint(format!("a steward can seal them to a new card: `seqvault grant {id} {member}`"));
+    }
+    let why = match dataset.grants().get(member) {
+        None => "never had a grant",
+        Some(g) if g.ends.is_some_and(|ends| ends <= at.time) => "had a grant that has ended",
+        Some(_) => "no longer has a grant",
+    };
+    Failure::new(Kind::Refused, format!("{member} {why} on dataset {id}"))
+        .hint(format!("ask a steward of it: `seqvault grant {id} {member}`"))
+}

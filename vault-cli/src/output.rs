@@ -1,0 +1,184 @@
+//! The only place that writes to the terminal: results on standard output, everything else on standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::{Failure, Kind, Outcome};
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Results as JSON, one object a command.
+    pub json: bool,
+    /// No progress and no notes.
+    pub quiet: bool,
+}
+
+impl Output {
+    /// Prints a result: `text` for people, or `value` with `--json`.
+    ///
+    /// # Errors
+    /// If standard output can't be written to.
+    pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Outcome<()> {
+        let line = if self.json {
+            serde_json::to_string(value).map_err(|e| Failure::new(Kind::Other, e.to_string()))?
+        } else {
+            text()
+        };
+        self.line(&line)
+    }
+
+    /// Prints a line on standard output; nothing if it is empty.
+    ///
+    /// # Errors
+    /// If standard output can't be written to.
+    pub fn line(&self, text: &str) -> Outcome<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        let done = out
+            .write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+        done.and_then(|()| out.flush()).map_err(|e| standard_output(&e))
+    }
+
+    /// Says something on standard error, unless `--quiet`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            warn(text);
+        }
+    }
+
+    /// Whether progress may be drawn in place.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        !self.quiet && !self.json && io::stderr().is_terminal()
+    }
+}
+
+/// Says something on standard error, whatever the options.
+pub fn warn(text: &str) {
+    // Nothing is left to be told to whom if standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
+/// What became of standard output: a closed pipe is no failure worth words.
+#[must_use]
+pub fn standard_output(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Failure::new(Kind::Other, String::new())
+    } else {
+        Failure::new(Kind::Storage, format!("standard output: {error}"))
+    }
+}
+
+/// Reports a failure and returns its exit code.
+#[must_use]
+pub fn report(failure: &Failure, json: bool) -> u8 {
+    if failure.message.is_empty() {
+        return failure.kind as u8;
+    }
+    if json {
+        let value = serde_json::json!({
+            "error": { "kind": failure.kind.name(), "message": failure.message, "hint": failure.hint }
+        });
+        let _ = writeln!(io::stderr().lock(), "{value}");
+    } else {
+        warn(&format!("seqvault: {}", failure.message));
+        if let Some(hint) = &failure.hint {
+            warn(&format!("  {hint}"));
+        }
+    }
+    failure.kind as u8
+}
+
+/// Text from elsewhere, made safe for a terminal: control characters are shown, not sent.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
+            if c.is_control() && c != '\n' { Box::new(c.escape_default()) } else { Box::new(core::iter::once(c)) }
+        })
+        .collect()
+}
+
+/// Bytes as people read them.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64;
+    let mut unit = "B";
+    for name in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = name;
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A time as RFC 3339 in UTC, to the second. Civil-from-days after Howard Hinnant's published algorithm.
+#[must_use]
+pub fn time(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// A table with columns padded to their widest cell.
+#[must_use]
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(printable(cell).chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = String>| {
+        let padded: Vec<String> =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}", width = *width)).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut out = line(&mut head.iter().map(|h| (*h).to_owned()));
+    for row in rows {
+        out.push('\n');
+        out.push_str(&line(&mut row.iter().map(|c| printable(c).replace('\n', "\\n"))));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(time(1_795_290_000), "2026-11-21T19:40:00Z");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb"), "a\\u{1b}[31mb");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_500_000), "1.5 MB");
+    }
+}

@@ -1,0 +1,121 @@
+//! Sealing an epoch's secret to cards: making the seals, writing them before the statement that names them, taking back what no
+//! statement came to name. Spec 2.4 and 6.2.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use rand_core::UnwrapErr;
+use vault_core::epoch::EpochSecret;
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
+use vault_core::layout::ObjectName;
+use vault_core::ledger::statement::{EpochSeal, Seal};
+
+use crate::client::failed;
+use crate::error::{Failure, Outcome};
+use crate::session::{Session, Signer};
+
+/// Sealed secrets that are not written yet.
+#[derive(Debug, Default)]
+pub struct Seals(Vec<Sealed>);
+
+#[derive(Debug)]
+struct Sealed {
+    dataset: DatasetId,
+    epoch: u64,
+    member: MemberId,
+    card: CardId,
+    hash: Digest,
+    bytes: Bytes,
+}
+
+impl Sealed {
+    fn name(&self) -> ObjectName {
+        ObjectName::Grant {
+            dataset: self.dataset.clone(),
+            epoch: self.epoch,
+            member: self.member.clone(),
+            card: self.card,
+            hash: self.hash,
+        }
+    }
+}
+
+impl Seals {
+    /// Seals epoch `n`'s secret to cards, in the author's name.
+    ///
+    /// # Errors
+    /// If a card is not known, or of another suite.
+    pub fn add(
+        &mut self,
+        session: &Session,
+        signer: &Signer,
+        dataset: &DatasetId,
+        n: u64,
+        secret: &EpochSecret,
+        cards: &BTreeSet<(MemberId, CardId)>,
+    ) -> Outcome<()> {
+        let scope = session.scope(dataset);
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        for (member, card) in cards {
+            let record =
+                session.vault.card(card).ok_or_else(|| Failure::not_found(format!("no card {card} in this vault")))?;
+            let sealed = secret
+                .seal_to(&scope, n, &signer.member, &record.card, &mut rng)
+                .map_err(|e| Failure::refused(format!("epoch {n} can't be sealed to {member}: {e}")))?;
+            self.0.push(Sealed {
+                dataset: dataset.clone(),
+                epoch: n,
+                member: member.clone(),
+                card: *card,
+                hash: Digest(sha256(&sealed)),
+                bytes: Bytes::from(sealed),
+            });
+        }
+        Ok(())
+    }
+
+    /// The hashes, for a statement that opens one epoch.
+    pub fn hashes(&self) -> impl Iterator<Item = Seal> {
+        self.0.iter().map(|s| Seal { card: s.card, member: s.member.clone(), sha256: s.hash })
+    }
+
+    /// The hashes, for a statement that seals several epochs.
+    pub fn epoch_hashes(&self) -> impl Iterator<Item = EpochSeal> {
+        self.0.iter().map(|s| EpochSeal { card: s.card, epoch: s.epoch, member: s.member.clone(), sha256: s.hash })
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes them.
+    ///
+    /// # Errors
+    /// If the store fails; those that were written are named by no statement, and `doctor` shows them.
+    pub async fn write(&self, session: &Session) -> Outcome<()> {
+        for sealed in &self.0 {
+            session.client.put_new(&sealed.name(), sealed.bytes.clone()).await.map_err(failed(&sealed.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes them again, because the statement that was to name them did not come to be: a seal that nobody
+    /// knows of would still open the epoch.
+    pub async fn withdraw(&self, session: &Session) {
+        for sealed in &self.0 {
+            if let Err(failure) = session.client.withdraw(&sealed.name()).await {
+                crate::output::warn(&format!("seqvault: an unused seal remains, run `seqvault doctor`: {failure}"));
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! A vault as one command sees it: ledgers read, checked against what was seen before, folded; statements signed and appended.
+//!
+//! The order of reading matters (spec 4.5): a dataset's ledger first, then the vault's, so that an honest entry never cites a vault
+//! entry that was not read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vault_core::card::Card;
+use vault_core::context::Scope;
+use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId, VaultId};
+use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
+use vault_core::ledger::exposure::{ExposureState, Exposures};
+use vault_core::ledger::fold::{At, Verdict, entry_hash};
+use vault_core::ledger::pin::{self, Pin};
+use vault_core::ledger::statement::{Body, SignError, Statement};
+use vault_core::ledger::vault::VaultState;
+use vault_keys::custodian::Custodian;
+
+use crate::client::{Append, Client};
+use crate::clock;
+use crate::error::{Failure, Kind, Outcome};
+use crate::settings::Globals;
+use crate::state::{Known, StateFolder};
+
+/// How often an append that lost its place is tried again before the user is told.
+pub const ATTEMPTS: usize = 32;
+
+/// An open vault.
+pub struct Session {
+    /// The store.
+    pub client: Arc<dyn Client>,
+    /// The vault ledger's state.
+    pub vault: VaultState,
+    state: StateFolder,
+    known: Known,
+    /// Whether reads remember what they saw.
+    remembers: bool,
+}
+
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Session").field("vault", self.vault.id()).finish_non_exhaustive()
+    }
+}
+
+/// Somebody who can sign: a member, its card and whatever holds its keys.
+pub struct Signer {
+    /// The member.
+    pub member: MemberId,
+    /// The card in use.
+    pub card: CardId,
+    /// The keys.
+    pub custodian: Arc<dyn Custodian>,
+}
+
+impl core::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Signer({})", self.member)
+    }
+}
+
+/// What became of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landed {
+    /// It is entry `seq`.
+    Yes {
+        /// Its number.
+        seq: u64,
+        /// Its hash.
+        hash: EntryHash,
+    },
+    /// Another entry took its number; the state was read again.
+    Lost,
+}
+
+impl Session {
+    /// Opens the vault that the options name.
+    ///
+    /// # Errors
+    /// If there is no vault, it was never joined, it is behind what was seen, or its ledger stops.
+    pub async fn open(globals: &Globals) -> Outcome<Self> {
+        let session = Self::open_even_if_stopped(globals).await?;
+        match session.vault.stop() {
+            Some(stop) => Err(stop.clone().into()),
+            None => Ok(session),
+        }
+    }
+
+    /// As [`Session::open`], for verbs that show a vault whose ledger stops.
+    ///
+    /// # Errors
+    /// As [`Session::open`], but for the last.
+    pub async fn open_even_if_stopped(globals: &Globals) -> Outcome<Self> {
+        let client = crate::client::local::open(Path::new(globals.location()?)).await?;
+        let state = globals.state()?;
+        let entries = client.entries(&LedgerId::Vault, 0).await?;
+        let id = vault_id(&entries, client.location())?;
+        let known = state.known(&id)?.ok_or_else(|| stranger(&state, client.location(), &id))?;
+        if let Some(other) = state.at_location(client.location())?
+            && other != id
+        {
+            return Err(Failure::integrity(format!(
+                "{} held vault {other} before and holds vault {id} now",
+                client.location()
+            ))
+            .hint("if it was moved on purpose, join it again with an invitation"));
+        }
+        let vault = fold_vault(&id, &entries)?;
+        let mut session = Self { client: Arc::new(client), vault, state, known, remembers: true };
+        session.check_pin(&LedgerId::Vault)?;
+        session.remember_vault()?;
+        Ok(session)
+    }
+
+    /// A session on a vault that was just made or joined; everything is remembered from here on.
+    ///
+    /// # Errors
+    /// If its ledger can't be read or the state can't be written.
+    pub async fn begin(client: Arc<dyn Client>, state: StateFolder, id: &VaultId) -> Outcome<Self> {
+        let entries = client.entries(&LedgerId::Vault, 0).await?;
+        let vault = fold_vault(id, &entries)?;
+        let known = state.known(id)?.unwrap_or_default();
+        let mut session = Self { client, vault, state, known, remembers: true };
+        session.check_pin(&LedgerId::Vault)?;
+        session.remember_vault()?;
+        Ok(session)
+    }
+
+    /// The user's state folder for this vault.
+    #[must_use]
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.state.vault(self.vault.id())
+    }
+
+    /// Reads the vault ledger again.
+    ///
+    /// # Errors
+    /// If it can't be read, or does not continue what was read before.
+    pub async fn refresh(&mut self) -> Outcome<()> {
+        let from = self.vault.judged().len() as u64;
+        let entries = self.client.entries(&LedgerId::Vault, from).await?;
+        if !entries.is_empty() {
+            self.vault.extend(&entries);
+            self.remember_vault()?;
+        }
+        match self.vault.stop() {
+            Some(stop) => Err(stop.clone().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// A dataset's state, freshly read.
+    ///
+    /// # Errors
+    /// If there is no such dataset, it is behind what was seen, or its ledger stops.
+    pub async fn dataset(&mut self, id: &DatasetId) -> Outcome<DatasetState> {
+        let state = self.dataset_even_if_stopped(id).await?;
+        match state.stop() {
+            Some(stop) => Err(stop.clone().into()),
+            None => Ok(state),
+        }
+    }
+
+    /// As [`Session::dataset`], for verbs that show a dataset whose ledger stops.
+    ///
+    /// # Errors
+    /// As [`Session::dataset`], but for the last.
+    pub async fn dataset_even_if_stopped(&mut self, id: &DatasetId) -> Outcome<DatasetState> {
+        let ledger = LedgerId::Dataset(id.clone());
+        let entries = self.client.entries(&ledger, 0).await?;
+        if entries.is_empty() {
+            if self.known.pins.contains_key(&ledger.to_string()) {
+                return Err(Failure::integrity(format!("dataset {id} was seen before and is gone")));
+            }
+            return Err(Failure::not_found(format!("there is no dataset {id} in {}", self.client.location()))
+                .hint("`seqvault dataset list` shows those there are"));
+        }
+        let exposures = self.exposures().await?;
+        self.refresh().await?;
+        let state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
+        let judged = state.judged();
+        self.check(&ledger, |seq| usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.hash))?;
+        if let Some(head) = state.head() {
+            self.remember(&ledger, head.seq, head.hash)?;
+        }
+        Ok(state)
+    }
+
+    /// The ids of all datasets.
+    ///
+    /// # Errors
+    /// If the store can't be listed.
+    pub async fn dataset_ids(&self) -> Outcome<Vec<DatasetId>> {
+        let ledgers = self.client.ledgers().await?;
+        Ok(ledgers
+            .into_iter()
+            .filter_map(|(ledger, _)| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None })
+            .collect())
+    }
+
+    /// The exposure ledgers, folded. Where there are any, the vault ledger is read again behind them.
+    async fn exposures(&mut self) -> Outcome<Exposures> {
+        let mut exposures = Exposures::default();
+        let ledgers = self.client.ledgers().await?;
+        let recipients: Vec<_> = ledgers
+            .iter()
+            .filter_map(|(ledger, _)| if let LedgerId::Exposure(id) = ledger { Some(*id) } else { None })
+            .collect();
+        if recipients.is_empty() {
+            return Ok(exposures);
+        }
+        let mut creators = BTreeMap::new();
+        for (ledger, _) in &ledgers {
+            let LedgerId::Dataset(id) = ledger else { continue };
+            if let Some(first) = self.client.entries(ledger, 0).await?.first()
+                && let Some(creator) = creator_of(first)
+            {
+                creators.insert(id.clone(), creator);
+            }
+        }
+        let mut read = Vec::new();
+        for recipient in recipients {
+            read.push((recipient, self.client.entries(&LedgerId::Exposure(recipient), 0).await?));
+        }
+        self.refresh().await?;
+        for (recipient, entries) in read {
+            exposures.insert(ExposureState::fold(&self.vault, &creators, recipient, &entries));
+        }
+        Ok(exposures)
+    }
+
+    /// The member whose card the identity is.
+    ///
+    /// # Errors
+    /// If the card is nobody's, or no longer current.
+    pub fn member_of(&self, card: &Card) -> Outcome<MemberId> {
+        let hint = "an officer enrols cards with `seqvault member add`";
+        let record = self.vault.card(card.id()).ok_or_else(|| {
+            Failure::refused(format!("this identity ({}) is not enrolled in the vault", card.fingerprint())).hint(hint)
+        })?;
+        if self.vault.is_current_card(card.id(), &record.member, self.vault.last_seq()) {
+            Ok(record.member.clone())
+        } else {
+            Err(Failure::refused(format!("this identity's card was retired, or its member {} was", record.member)))
+        }
+    }
+
+    /// Unlocks the identity that the options name, once it is known to be a member's.
+    ///
+    /// # Errors
+    /// If the identity is not enrolled, or does not unlock.
+    pub fn signer(&self, globals: &Globals) -> Outcome<Signer> {
+        let card = globals.card()?;
+        let member = self.member_of(&card)?;
+        let custodian = globals.unlock()?;
+        Ok(Signer { member, card: *card.id(), custodian })
+    }
+
+    /// Now, at the newest vault entry.
+    #[must_use]
+    pub fn at(&self) -> At {
+        At { time: clock::now(), vault: self.vault.last_seq() }
+    }
+
+    /// What contexts of a dataset bind.
+    #[must_use]
+    pub fn scope(&self, dataset: &DatasetId) -> Scope {
+        Scope { suite: self.vault.suite(), vault: Some(*self.vault.id()), dataset: Some(dataset.clone()) }
+    }
+
+    /// Appends a statement to the vault ledger; a lost place is tried again, after its right to be said was checked anew.
+    ///
+    /// # Errors
+    /// If the fold would not take it, or the store fails.
+    pub async fn append_vault(&mut self, signer: &Signer, body: &Body) -> Outcome<u64> {
+        for _ in 0..ATTEMPTS {
+            let head = self.vault.head();
+            let seq = head.map_or(0, |h| h.seq + 1);
+            let statement = Statement {
+                author: signer.member.clone(),
+                body: body.clone(),
+                card: signer.card,
+                ledger: LedgerId::Vault,
+                prev: head.map(|h| h.hash),
+                seq,
+                time: clock::now(),
+                vault: Some(*self.vault.id()),
+                vault_head: None,
+            };
+            let stored = sign(signer, &statement)?;
+            let mut next = self.vault.clone();
+            next.extend(&[&stored]);
+            accepted(next.judged().last().map(|j| j.verdict), body)?;
+            match self.client.append(&LedgerId::Vault, seq, Bytes::from(stored)).await? {
+                Append::Done => {
+                    self.vault = next;
+                    self.remember_vault()?;
+                    return Ok(seq);
+                }
+                Append::Taken => self.refresh().await?,
+            }
+        }
+        Err(busy("the vault ledger"))
+    }
+
+    /// Appends a statement to a dataset's ledger, once. After [`Landed::Lost`] the state is fresh: decide again.
+    ///
+    /// # Errors
+    /// If the fold would not take it, or the store fails.
+    pub async fn append(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
+        let head = dataset.head();
+        let seq = head.map_or(0, |h| h.seq + 1);
+        let exposures = self.exposures().await?;
+        let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
+        let stored = sign(signer, &statement)?;
+        let mut next = dataset.clone();
+        next.extend(&self.vault, &exposures, &[&stored]);
+        accepted(next.judged().last().map(|j| j.verdict), &statement.body)?;
+        let hash = entry_hash(head.map(|h| h.hash), &stored);
+        match self.client.append(&dataset.ledger(), seq, Bytes::from(stored)).await? {
+            Append::Done => {
+                *dataset = next;
+                self.remember(&dataset.ledger(), seq, hash)?;
+                Ok(Landed::Yes { seq, hash })
+            }
+            Append::Taken => {
+                *dataset = self.dataset(&dataset.id().clone()).await?;
+                Ok(Landed::Lost)
+            }
+        }
+    }
+
+    /// Appends a statement whose body does not depend on the state, however often its place is taken.
+    ///
+    /// # Errors
+    /// As [`Session::append`], or if the ledger is too busy.
+    pub async fn append_always(
+        &mut self,
+        signer: &Signer,
+        dataset: &mut DatasetState,
+        body: &Body,
+    ) -> Outcome<(u64, EntryHash)> {
+        for _ in 0..ATTEMPTS {
+            if let Landed::Yes { seq, hash } = self.append(signer, dataset, body.clone()).await? {
+                return Ok((seq, hash));
+            }
+        }
+        Err(busy(dataset.id().as_str()))
+    }
+
+    /// Whether the fold would take a statement now, without writing anything.
+    ///
+    /// # Errors
+    /// If it would not, with the reason.
+    pub async fn would_accept(&mut self, signer: &Signer, dataset: &DatasetState, body: Body) -> Outcome<()> {
+        let head = dataset.head();
+        let seq = head.map_or(0, |h| h.seq + 1);
+        let exposures = self.exposures().await?;
+        let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
+        let stored = sign(signer, &statement)?;
+        let mut next = dataset.clone();
+        next.extend(&self.vault, &exposures, &[&stored]);
+        accepted(next.judged().last().map(|j| j.verdict), &statement.body)
+    }
+
+    /// Creates a dataset with its first statement; `None` if the id is taken.
+    ///
+    /// # Errors
+    /// If the fold would not take it, or the store fails.
+    pub async fn create_dataset(
+        &mut self,
+        signer: &Signer,
+        id: &DatasetId,
+        body: Body,
+    ) -> Outcome<Option<DatasetState>> {
+        let ledger = LedgerId::Dataset(id.clone());
+        let prev = EntryHash(self.vault.id().0);
+        let statement = self.statement(signer, ledger.clone(), 0, Some(prev), body);
+        let stored = sign(signer, &statement)?;
+        let state = DatasetState::fold(&self.vault, &Exposures::default(), id, &[&stored]).map_err(|e| match e {
+            CreationError::Invalid(why) => refused(&statement.body, why),
+            other => creation(id, other),
+        })?;
+        let hash = entry_hash(Some(prev), &stored);
+        match self.client.append(&ledger, 0, Bytes::from(stored)).await? {
+            Append::Done => {
+                self.remember(&ledger, 0, hash)?;
+                Ok(Some(state))
+            }
+            Append::Taken => Ok(None),
+        }
+    }
+
+    fn statement(&self, signer: &Signer, ledger: LedgerId, seq: u64, prev: Option<EntryHash>, body: Body) -> Statement {
+        Statement {
+            author: signer.member.clone(),
+            body,
+            card: signer.card,
+            ledger,
+            prev,
+            seq,
+            time: clock::now(),
+            vault: Some(*self.vault.id()),
+            vault_head: self.vault.head(),
+        }
+    }
+
+    /// Refuses to seal under a view that is too old, in the future, or behind what an officer has seen (spec 4.6).
+    ///
+    /// # Errors
+    /// If the vault's head is older than the genesis allows, or a ledger is behind the last `seen`.
+    pub async fn check_fresh(&self) -> Outcome<()> {
+        let (now, head) = (clock::now(), self.vault.time());
+        if head > now + clock::SKEW {
+            return Err(Failure::refused(format!(
+                "the newest vault entry is from {}, which is later than this machine's clock ({})",
+                crate::output::time(head),
+                crate::output::time(now)
+            ))
+            .hint("set this machine's clock"));
+        }
+        if now.saturating_sub(head) > self.vault.head_age() {
+            return Err(Failure::refused(format!(
+                "the newest vault entry is from {}, older than the {} days that this vault allows for sealing",
+                crate::output::time(head),
+                self.vault.head_age() / 86_400
+            ))
+            .hint("this may be an old copy. An officer renews the vault by running `seqvault doctor`; also check this machine's clock"));
+        }
+        self.check_seen().await
+    }
+
+    async fn check_seen(&self) -> Outcome<()> {
+        let Some(seen) = self.vault.seen() else { return Ok(()) };
+        let list = crate::command::doctor::seen_list(self.client.as_ref(), &seen.list).await?;
+        for item in list.ledgers {
+            if item.ledger == LedgerId::Vault {
+                if self.vault.entry_hash(item.seq) != Some(item.hash) {
+                    return Err(behind(&item.ledger, item.seq));
+                }
+                continue;
+            }
+            let entries = self.client.entries(&item.ledger, 0).await?;
+            if self.hash_at(&entries, item.seq) != Some(item.hash) {
+                return Err(behind(&item.ledger, item.seq));
+            }
+        }
+        Ok(())
+    }
+
+    /// The hash of an entry of another ledger than the vault's.
+    #[must_use]
+    pub fn hash_at(&self, entries: &[Bytes], seq: u64) -> Option<EntryHash> {
+        let upto = entries.get(..=usize::try_from(seq).ok()?)?;
+        Some(upto.iter().fold(EntryHash(self.vault.id().0), |before, stored| entry_hash(Some(before), stored)))
+    }
+
+    fn check_pin(&self, ledger: &LedgerId) -> Outcome<()> {
+        self.check(ledger, |seq| self.vault.entry_hash(seq))
+    }
+
+    fn check(&self, ledger: &LedgerId, hash_at: impl Fn(u64) -> Option<EntryHash>) -> Outcome<()> {
+        match self.known.pins.get(&ledger.to_string()) {
+            Some(pin) => pin::check(ledger, pin, hash_at, &self.vault).map_err(Failure::from),
+            None => Ok(()),
+        }
+    }
+
+    fn remember_vault(&mut self) -> Outcome<()> {
+        match self.vault.head() {
+            Some(head) => self.remember(&LedgerId::Vault, head.seq, head.hash),
+            None => Ok(()),
+        }
+    }
+
+    /// A pin that can't be written is said once and never stops a read.
+    fn remember(&mut self, ledger: &LedgerId, seq: u64, hash: EntryHash) -> Outcome<()> {
+        let pin = Pin { hash, seq, vault_seq: self.vault.last_seq() };
+        self.known.pins.insert(ledger.to_string(), pin);
+        if !self.remembers {
+            return Ok(());
+        }
+        let saved = self.state.remember(self.vault.id(), self.client.location(), &[(ledger.clone(), pin)], false);
+        if let Err(failure) = saved {
+            self.remembers = false;
+            crate::output::warn(&format!("seqvault: what was seen can't be remembered: {failure}"));
+        }
+        Ok(())
+    }
+}
+
+/// The vault id that a ledger claims: the hash of its first entry.
+fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
+    let first = entries.first().ok_or_else(|| {
+        Failure::not_found(format!("{location} has no genesis: the vault was not finished, or is not one"))
+    })?;
+    Ok(VaultId(entry_hash(None, first).0))
+}
+
+fn fold_vault(id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
+    VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()))
+}
+
+fn stranger(state: &StateFolder, location: &str, id: &VaultId) -> Failure {
+    Failure::refused(format!("vault {id} at {location} is not known on this machine")).hint(format!(
+        "join it first, with the invitation of its officer: `seqvault join INVITATION` (state: {})",
+        state.path().display()
+    ))
+}
+
+fn creation(id: &DatasetId, error: CreationError) -> Failure {
+    Failure::integrity(format!("dataset {id}: {error}"))
+}
+
+fn behind(ledger: &LedgerId, seq: u64) -> Failure {
+    Failure::integrity(format!(
+        "ledger {ledger} is behind entry {seq}, which an officer has seen: this is an old or changed copy"
+    ))
+}
+
+fn busy(what: &str) -> Failure {
+    Failure::new(Kind::Conflict, format!("{what}: others were first {ATTEMPTS} times"))
+        .hint("run the same command again")
+}
+
+fn accepted(verdict: Option<Verdict>, body: &Body) -> Outcome<()> {
+    match verdict {
+        Some(Verdict::Applied) => Ok(()),
+        Some(Verdict::Void(why)) => Err(refused(body, why)),
+        _ => Err(Failure::integrity("the ledger stopped before this statement")),
+    }
+}
+
+fn refused(body: &Body, why: &str) -> Failure {
+    Failure::refused(format!("`{}` would not count: {why}", body.kind()))
+}
+
+fn sign(signer: &Signer, statement: &Statement) -> Outcome<Vec<u8>> {
+    statement.sign(|pae| signer.custodian.sign(pae)).map_err(|e| match e {
+        SignError::Key(error) => Failure::new(Kind::Identity, error.to_string()),
+        SignError::TooLong => Failure::usage("the statement would be longer than 16 MiB"),
+        other => Failure::usage(other.to_string()),
+    })
+}

@@ -1,0 +1,282 @@
+//! Appending: an entry takes its number if it is valid there, what it names is there, and nobody was faster. Spec sections 4.3, 6.2.
+//!
+//! A void entry would keep its place for ever and help nobody, so none is taken. That is a service to honest clients: readers fold for
+//! themselves and do not rely on it.
+
+use bytes::Bytes;
+use vault_core::ids::{DatasetId, LedgerId};
+use vault_core::layout::{BundleSize, MAX_NUMBER, ObjectName};
+use vault_core::ledger::dataset::{CreationError, DatasetState};
+use vault_core::ledger::exposure::Exposures;
+use vault_core::ledger::fold::{Judged, Stop, Verdict};
+use vault_core::ledger::statement::{Entry, MAX_ENTRY, Said, Statement};
+use vault_core::ledger::vault::VaultState;
+
+use super::read::{LedgerError, entry_name, span};
+use super::state::StateError;
+use super::{Vault, bundle};
+use crate::store::{Creation, StoreError};
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Append {
+    /// The entry has its number, from now or from before.
+    Appended,
+    /// Another entry has it. Whoever lost folds again before it signs again.
+    Taken {
+        /// The other entry's stored bytes.
+        stored: Bytes,
+    },
+}
+
+/// Why an entry was not appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The state could not be had.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// It is longer than 16 MiB.
+    #[error("the entry is longer than 16 MiB")]
+    TooLong,
+    /// It would leave a gap.
+    #[error("ledger {ledger}: the next entry is {next}, not {seq}")]
+    NotNext {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The number that was asked for.
+        seq: u64,
+        /// The number that is free.
+        next: u64,
+    },
+    /// It would be void.
+    #[error("ledger {ledger}: entry {seq} would not count: {reason}")]
+    Void {
+        /// The ledger.
+        ledger: LedgerId,
+        /// Its number.
+        seq: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The ledger has stopped, or would: a fork, or a format that this version does not know.
+    #[error(transparent)]
+    Stopped(Stop),
+    /// An object that it names is not there.
+    #[error("{name}: the entry names it and it is not there")]
+    Missing {
+        /// The object.
+        name: ObjectName,
+    },
+    /// An object that it names is not what was signed.
+    #[error("{name}: it is not the object that the entry names")]
+    Differs {
+        /// The object.
+        name: ObjectName,
+    },
+}
+
+impl From<StoreError> for AppendError {
+    fn from(source: StoreError) -> Self {
+        Self::State(source.into())
+    }
+}
+
+impl From<LedgerError> for AppendError {
+    fn from(source: LedgerError) -> Self {
+        Self::State(source.into())
+    }
+}
+
+impl Vault {
+    /// Appends an entry as number `seq`. Safe to repeat: the same bytes succeed again.
+    ///
+    /// When it returns [`Append::Appended`] the entry is durable, and so is all that it names.
+    ///
+    /// # Errors
+    /// If the entry would not count, names what is not there, is not the next one, or the store fails.
+    pub async fn append(&self, ledger: &LedgerId, seq: u64, stored: Bytes) -> Result<Append, AppendError> {
+        if stored.len() > MAX_ENTRY {
+            return Err(AppendError::TooLong);
+        }
+        let name = entry_name(ledger, seq);
+        if let Some(existing) = self.entry(ledger, seq).await? {
+            return self.found(&name, &existing, &stored).await;
+        }
+        match self.judge(ledger, seq, &stored).await {
+            // Somebody was faster while this entry was judged.
+            Err(AppendError::NotNext { next, .. }) if next > seq => {
+                let existing = self.store.get(&name, MAX_ENTRY as u64).await?;
+                return self.found(&name, &existing, &stored).await;
+            }
+            Err(e) => return Err(e),
+            Ok(None) => {}
+            Ok(Some(statement)) => {
+                self.check_named(&statement).await?;
+                self.settle_cited(&statement).await?;
+                self.write_markers(&statement).await?;
+            }
+        }
+        match self.store.create(&name, stored.clone()).await? {
+            Creation::Created | Creation::AlreadySame => {
+                self.bundle_up_to(ledger, seq).await;
+                Ok(Append::Appended)
+            }
+            Creation::Conflict => {
+                let existing = self.store.get(&name, MAX_ENTRY as u64).await?;
+                Ok(Append::Taken { stored: existing })
+            }
+        }
+    }
+
+    async fn found(&self, name: &ObjectName, existing: &Bytes, wanted: &Bytes) -> Result<Append, AppendError> {
+        if existing != wanted {
+            return Ok(Append::Taken { stored: existing.clone() });
+        }
+        self.store.settle(name).await?;
+        Ok(Append::Appended)
+    }
+
+    /// Folds the entry as if it were there. `None` if it is of a newer format that may be passed over: what it names is unknown.
+    async fn judge(&self, ledger: &LedgerId, seq: u64, stored: &Bytes) -> Result<Option<Statement>, AppendError> {
+        let folded = match ledger {
+            LedgerId::Vault => self.fold_vault(seq, stored).await?,
+            LedgerId::Dataset(dataset) => self.fold_dataset(dataset, seq, stored).await?,
+            LedgerId::Exposure(recipient) => {
+                let state = self.exposure_with(*recipient, Some(stored)).await?;
+                Folded::of(state.judged(), state.stop())
+            }
+        };
+        if let Some(stop) = folded.stop {
+            return Err(AppendError::Stopped(stop));
+        }
+        // The fold took every entry, and this one last.
+        next_is(ledger, seq, folded.entries.saturating_sub(1))?;
+        match folded.last {
+            Some(Verdict::Void(reason)) => Err(AppendError::Void { ledger: ledger.clone(), seq, reason }),
+            Some(Verdict::Applied | Verdict::Skipped) | None => Ok(statement_of(stored)),
+        }
+    }
+
+    async fn fold_vault(&self, seq: u64, stored: &Bytes) -> Result<Folded, AppendError> {
+        let known = self.known_vault().await?;
+        next_is(&LedgerId::Vault, seq, known.entries)?;
+        // A fork is settled by an entry behind it, so then everything is folded with that entry in sight.
+        let all = match known.state.stop() {
+            Some(_) => Some(self.entries(&LedgerId::Vault, 0).await?),
+            None => None,
+        };
+        let (id, next) = (self.id, stored.clone());
+        let fold = move || {
+            let state = match all {
+                Some(mut all) => {
+                    all.push(next);
+                    VaultState::fold(&id, &all)?
+                }
+                None => {
+                    let mut state = VaultState::clone(&known.state);
+                    state.extend(&[next]);
+                    state
+                }
+            };
+            Ok(Folded::of(state.judged(), state.stop()))
+        };
+        Ok(self.compute(fold).await?)
+    }
+
+    async fn fold_dataset(&self, dataset: &DatasetId, seq: u64, stored: &Bytes) -> Result<Folded, AppendError> {
+        let ledger = LedgerId::Dataset(dataset.clone());
+        let next = stored.clone();
+        if seq == 0 {
+            let (vault, id) = (self.state().await?, dataset.clone());
+            let fold = move || {
+                let state = DatasetState::fold(&vault, &Exposures::default(), &id, &[next])
+                    .map_err(|source| StateError::Creation { dataset: id, source })?;
+                Ok(Folded::of(state.judged(), state.stop()))
+            };
+            return self.compute(fold).await.map_err(|e| uncreated(e, &ledger, seq));
+        }
+        let view = self.view_with(dataset, Some(stored)).await.map_err(|e| uncreated(e, &ledger, seq))?;
+        if let Some(stop) = view.dataset.stop() {
+            return Err(AppendError::Stopped(stop.clone()));
+        }
+        next_is(&ledger, seq, view.entries)?;
+        let fold = move || {
+            let mut state = DatasetState::clone(&view.dataset);
+            state.extend(&view.vault, &view.exposures, &[next]);
+            Ok(Folded::of(state.judged(), state.stop()))
+        };
+        Ok(self.compute(fold).await?)
+    }
+
+    /// Bundles are copies that readers can do without, so a failure here is no failure of the append; `doctor` makes what is missing.
+    async fn bundle_up_to(&self, ledger: &LedgerId, seq: u64) {
+        for size in [BundleSize::Sixteen, BundleSize::TwoFiftySix] {
+            if (seq + 1).is_multiple_of(size.entries()) {
+                let _ = self.make_bundle(ledger, size, seq / size.entries()).await;
+            }
+        }
+    }
+
+    /// Writes a bundle of existing entries. False if they make none: too long, or a void entry breaks the chain that would prove it.
+    pub(super) async fn make_bundle(
+        &self,
+        ledger: &LedgerId,
+        size: BundleSize,
+        index: u64,
+    ) -> Result<bool, LedgerError> {
+        let entries = self.singles(ledger, span(size, index)).await?;
+        let Some(bytes) = bundle::emit(&entries).filter(|_| bundle::is_chain(&entries)) else { return Ok(false) };
+        let name = ObjectName::Bundle { ledger: ledger.clone(), size, index };
+        match self.store.create(&name, bytes.clone()).await? {
+            Creation::Created | Creation::AlreadySame => Ok(true),
+            // What lies there is no true copy: it is derived, so it may be replaced.
+            Creation::Conflict => {
+                self.store.delete(std::slice::from_ref(&name)).await?;
+                Ok(!matches!(self.store.create(&name, bytes).await?, Creation::Conflict))
+            }
+        }
+    }
+}
+
+/// What a fold says of its last entry.
+struct Folded {
+    entries: u64,
+    last: Option<Verdict>,
+    stop: Option<Stop>,
+}
+
+impl Folded {
+    fn of(judged: &[Judged], stop: Option<&Stop>) -> Self {
+        Self { entries: judged.len() as u64, last: judged.last().map(|last| last.verdict), stop: stop.cloned() }
+    }
+}
+
+fn next_is(ledger: &LedgerId, seq: u64, next: u64) -> Result<(), AppendError> {
+    if seq == next && seq <= MAX_NUMBER {
+        Ok(())
+    } else {
+        Err(AppendError::NotNext { ledger: ledger.clone(), seq, next })
+    }
+}
+
+/// A dataset that does not exist is a number out of place; a first entry that creates none would not count.
+fn uncreated(error: StateError, ledger: &LedgerId, seq: u64) -> AppendError {
+    match error {
+        StateError::Creation { source: CreationError::Missing, .. } => {
+            AppendError::NotNext { ledger: ledger.clone(), seq, next: 0 }
+        }
+        StateError::Creation { source: CreationError::Invalid(reason), .. } => {
+            AppendError::Void { ledger: ledger.clone(), seq, reason }
+        }
+        other => other.into(),
+    }
+}
+
+fn statement_of(stored: &[u8]) -> Option<Statement> {
+    match Entry::parse(stored).ok()?.said {
+        Said::Known(statement) => Some(*statement),
+        Said::Unknown { .. } => None,
+    }
+}

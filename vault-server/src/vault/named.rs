@@ -1,0 +1,216 @@
+//! What a statement names must be there before the statement is. Spec sections 5.5 and 6.2.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use vault_core::floe;
+use vault_core::ids::{CardId, DatasetId, Digest, LedgerId, MemberId, UploadId};
+use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
+use vault_core::ledger::statement::{Body, ManifestHash, Reservation, Statement, UploadCommitted};
+use vault_core::pack::PackList;
+
+use super::Vault;
+use super::append::AppendError;
+use super::objects::{digest, max_len};
+use super::remove::list_name;
+use crate::store::StoreError;
+
+/// Checks at once.
+const AT_ONCE: usize = 16;
+
+/// An object that must be there, and what is known of it.
+#[derive(Debug)]
+struct Named {
+    name: ObjectName,
+    /// Its exact length.
+    length: u64,
+    /// SHA-256 of its bytes; where there is none, only the length is checked.
+    hash: Option<Digest>,
+}
+
+impl Vault {
+    /// Checks that every object which a statement names is there, whole and durable.
+    pub(super) async fn check_named(&self, statement: &Statement) -> Result<(), AppendError> {
+        if let (Body::UploadCommitted(body), LedgerId::Dataset(dataset)) = (&statement.body, &statement.ledger) {
+            self.check_packs(dataset, body).await?;
+        }
+        let named = self.named(statement);
+        self.settle_places(&named).await?;
+        stream::iter(named).map(|named| self.check(named)).buffer_unordered(AT_ONCE).try_collect::<()>().await
+    }
+
+    /// Makes durable what a statement cites in other ledgers: it must not survive a power cut that they do not.
+    pub(super) async fn settle_cited(&self, statement: &Statement) -> Result<(), StoreError> {
+        if statement.ledger != LedgerId::Vault {
+            self.store.settle_names(&ledger_prefix(&LedgerId::Vault)).await?;
+        }
+        for cited in citations(&statement.body) {
+            self.store.settle_names(&ledger_prefix(&cited.ledger)).await?;
+        }
+        Ok(())
+    }
+
+    /// Markers come before the grant: one too many costs a look, one too few would hide a dataset from its member.
+    pub(super) async fn write_markers(&self, statement: &Statement) -> Result<(), StoreError> {
+        let LedgerId::Dataset(dataset) = &statement.ledger else { return Ok(()) };
+        for member in readers(statement) {
+            let name = ObjectName::Marker { member, dataset: dataset.clone() };
+            // Whatever it holds: that it exists is all it says.
+            let _ = self.store.create(&name, bytes::Bytes::new()).await?;
+        }
+        Ok(())
+    }
+
+    fn named(&self, statement: &Statement) -> Vec<Named> {
+        let dataset = match &statement.ledger {
+            LedgerId::Dataset(dataset) => Some(dataset),
+            LedgerId::Vault | LedgerId::Exposure(_) => None,
+        };
+        let seal =
+            |name: ObjectName, hash: Digest| Named { name, length: self.suite.seal_len() as u64, hash: Some(hash) };
+        match (&statement.body, dataset) {
+            (Body::Seen(body), _) => {
+                vec![Named { name: ObjectName::Seen(body.list), length: 0, hash: Some(body.list) }]
+            }
+            (Body::SubjectKeySet(body), _) => body
+                .seals
+                .iter()
+                .map(|s| {
+                    let (generation, member) = (body.generation, s.member.clone());
+                    seal(ObjectName::SubjectSeal { generation, member, card: s.card, hash: s.sha256 }, s.sha256)
+                })
+                .collect(),
+            (Body::EpochClosed(body), Some(dataset)) => body
+                .table
+                .map(|hash| Named {
+                    name: ObjectName::Table { dataset: dataset.clone(), epoch: body.epoch, hash },
+                    length: floe::ciphertext_len(body.count.saturating_mul(48)),
+                    hash: Some(hash),
+                })
+                .into_iter()
+                .collect(),
+            (Body::UploadCommitted(body), Some(dataset)) => body
+                .manifests
+                .iter()
+                .flat_map(|m| {
+                    let (dataset, manifest) = (dataset.clone(), m.manifest);
+                    let header =
+                        ObjectName::Header { dataset: dataset.clone(), epoch: body.epoch, manifest, hash: m.header };
+                    let object = ObjectName::Manifest { dataset, manifest };
+                    [seal(header, m.header), Named { name: object, length: m.length, hash: None }]
+                })
+                .collect(),
+            (body, Some(dataset)) => grants(body)
+                .into_iter()
+                .map(|(epoch, member, card, hash)| {
+                    seal(ObjectName::Grant { dataset: dataset.clone(), epoch, member, card, hash }, hash)
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks a commit's pack lists, then every pack that they name. One listing tells of all packs of an upload, where asking
+    /// for each would be a request a pack.
+    async fn check_packs(&self, dataset: &DatasetId, body: &UploadCommitted) -> Result<(), AppendError> {
+        let lists: Vec<_> = body.manifests.iter().map(|m| self.signed_list(dataset, &body.upload, m)).collect();
+        let lists: Vec<PackList> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;
+        let prefix = upload_prefix(dataset, &body.upload);
+        let listed = self.store.list(&prefix).await?;
+        let sizes: HashMap<ObjectName, u64> = listed.into_iter().map(|object| (object.name, object.size)).collect();
+        for pack in lists.iter().flat_map(PackList::packs) {
+            let name = ObjectName::Pack { dataset: dataset.clone(), upload: body.upload, pack: pack.name };
+            match sizes.get(&name) {
+                Some(size) if *size == u64::from(pack.length) => {}
+                Some(_) => return Err(AppendError::Differs { name }),
+                None => return Err(AppendError::Missing { name }),
+            }
+        }
+        Ok(self.store.settle_names(&prefix).await?)
+    }
+
+    /// A manifest's pack list, if it is the one that was signed.
+    async fn signed_list(
+        &self,
+        dataset: &DatasetId,
+        upload: &UploadId,
+        signed: &ManifestHash,
+    ) -> Result<PackList, AppendError> {
+        let name = list_name(dataset, &signed.manifest, upload);
+        let bytes = match self.get(&name).await {
+            Ok(bytes) => bytes,
+            Err(e) if e.is_not_found() => return Err(AppendError::Missing { name }),
+            Err(e) => return Err(e.into()),
+        };
+        let packs = &signed.packs;
+        match PackList::parse(&bytes) {
+            Ok(list)
+                if digest(&bytes) == packs.list
+                    && list.stream_length() == packs.bytes
+                    && list.packs().len() as u64 == packs.count =>
+            {
+                Ok(list)
+            }
+            _ => Err(AppendError::Differs { name }),
+        }
+    }
+
+    async fn check(&self, named: Named) -> Result<(), AppendError> {
+        let Named { name, length, hash } = named;
+        let Some(hash) = hash else {
+            return match self.store.size(&name).await? {
+                Some(size) if size == length => Ok(()),
+                Some(_) => Err(AppendError::Differs { name }),
+                None => Err(AppendError::Missing { name }),
+            };
+        };
+        // A list has no length of its own in its statement.
+        let max = if matches!(name, ObjectName::Seen(_)) { max_len(&name) } else { length };
+        match self.store.get(&name, max).await {
+            Ok(bytes) if digest(&bytes) == hash => Ok(()),
+            Ok(_) | Err(StoreError::TooLong { .. }) => Err(AppendError::Differs { name }),
+            Err(e) if e.is_not_found() => Err(AppendError::Missing { name }),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Another process may have linked an object and not synced its folder yet.
+    async fn settle_places(&self, named: &[Named]) -> Result<(), StoreError> {
+        let folder = |named: &Named| named.name.to_string().rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let folders: BTreeSet<String> = named.iter().filter_map(folder).collect();
+        for folder in folders {
+            self.store.settle_names(&folder).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sealed epoch secrets that a statement of a dataset names: epoch, member, card, hash.
+pub(super) fn grants(body: &Body) -> Vec<(u64, MemberId, CardId, Digest)> {
+    match body {
+        Body::DatasetCreated(body) => {
+            body.epoch.seals.iter().map(|s| (1, s.member.clone(), s.card, s.sha256)).collect()
+        }
+        Body::EpochOpened(b) => b.seals.iter().map(|s| (b.epoch, s.member.clone(), s.card, s.sha256)).collect(),
+        Body::EpochReset(b) => b.seals.iter().map(|s| (b.epoch, s.member.clone(), s.card, s.sha256)).collect(),
+        Body::Granted(b) => b.seals.iter().map(|s| (s.epoch, s.member.clone(), s.card, s.sha256)).collect(),
+        Body::CardSealed(b) => b.seals.iter().map(|s| (s.epoch, s.member.clone(), s.card, s.sha256)).collect(),
+        Body::RecoverySet(b) => b.seals.iter().map(|s| (s.epoch, s.member.clone(), s.card, s.sha256)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The members who can open something of the dataset once the statement stands.
+fn readers(statement: &Statement) -> BTreeSet<MemberId> {
+    grants(&statement.body).into_iter().map(|(_, member, _, _)| member).collect()
+}
+
+fn citations(body: &Body) -> Vec<&Reservation> {
+    match body {
+        Body::FactsAmended(body) => body.reservations.iter().map(|r| &r.reservation).collect(),
+        Body::Granted(body) => body.reservation.iter().collect(),
+        Body::ReservationCancelled(body) => vec![&body.reservation],
+        Body::Released(body) => vec![&body.cites],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,202 @@
+//! Packs, manifests, seals: written by clients, once, and only under names that fit what they hold. Spec section 6.1.
+//!
+//! What is sealed can't be looked into here. What a name or another object says of it is checked when it is written, because
+//! nothing is ever overwritten: a wrong object would keep its name.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use vault_core::floe;
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{Digest, EntryHash, LedgerId};
+use vault_core::json;
+use vault_core::layout::ObjectName;
+use vault_core::ledger::statement::MAX_ENTRY;
+use vault_core::manifest::MAX_PLAIN;
+use vault_core::pack::{Groups, PACK_LEN, PackList};
+use vault_core::suite::Suite;
+
+use super::{MAX_MARKER, Vault, bundle};
+use crate::store::{Creation, StoreError};
+
+/// Longest pack list, groups object or key table that is handled as one.
+const MAX_WHOLE: u64 = 1 << 30;
+
+/// Why an object was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Objects of this kind are written by other means: entries by an append, bundles and markers by the service.
+    #[error("{name}: objects of this kind are not put")]
+    NotPut {
+        /// The name.
+        name: ObjectName,
+    },
+    /// It does not have the length that objects of this kind have.
+    #[error("{name}: {length} bytes are not an object of this kind")]
+    Length {
+        /// The name.
+        name: ObjectName,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// It is not what its name, or the pack list that it belongs to, says.
+    #[error("{name}: it is not what its name says")]
+    Differs {
+        /// The name.
+        name: ObjectName,
+    },
+    /// It belongs to a pack list that is not there yet.
+    #[error("{name}: its pack list has to be put first")]
+    NoList {
+        /// The name.
+        name: ObjectName,
+    },
+    /// There is another object of that name.
+    #[error("{name}: there is another object of that name")]
+    Taken {
+        /// The name.
+        name: ObjectName,
+    },
+}
+
+/// Longest object of a kind, in bytes. Groups may be longer; they are read by ranges.
+#[must_use]
+pub fn max_len(name: &ObjectName) -> u64 {
+    match name {
+        ObjectName::FormatMarker => MAX_MARKER,
+        ObjectName::Entry { .. } | ObjectName::Seen(_) => MAX_ENTRY as u64,
+        ObjectName::Bundle { .. } => bundle::MAX_BUNDLE,
+        ObjectName::Grant { .. } | ObjectName::Header { .. } | ObjectName::SubjectSeal { .. } => {
+            Suite::XWing.seal_len() as u64
+        }
+        ObjectName::Table { .. } | ObjectName::PackList { .. } | ObjectName::Groups { .. } => MAX_WHOLE,
+        // The longest plaintext is a power of two, which padding leaves as it is.
+        ObjectName::Manifest { .. } => floe::ciphertext_len(MAX_PLAIN as u64),
+        ObjectName::Pack { .. } => u64::from(PACK_LEN),
+        ObjectName::Marker { .. } => 0,
+    }
+}
+
+impl Vault {
+    /// Writes a pack, pack list, groups object, manifest, seal, table or `seen` list. Safe to repeat. When it returns the object is durable.
+    ///
+    /// # Errors
+    /// If it is of another kind, is not what its name says, or the name is taken by other bytes.
+    pub async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), PutError> {
+        let length = bytes.len() as u64;
+        if length > max_len(name) {
+            return Err(PutError::Length { name: name.clone(), length });
+        }
+        self.check_object(name, &bytes).await?;
+        match self.store.create(name, bytes).await? {
+            Creation::Created | Creation::AlreadySame => Ok(()),
+            Creation::Conflict => Err(PutError::Taken { name: name.clone() }),
+        }
+    }
+
+    /// Reads an object whole.
+    ///
+    /// # Errors
+    /// If it does not exist or is longer than its kind may be.
+    pub async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.store.get(name, max_len(name)).await
+    }
+
+    /// Reads an object whole, if it has at most `max` bytes.
+    ///
+    /// # Errors
+    /// If it does not exist or is longer.
+    pub async fn get_at_most(&self, name: &ObjectName, max: u64) -> Result<Bytes, StoreError> {
+        self.store.get(name, max.min(max_len(name))).await
+    }
+
+    /// An object's length in bytes, if it exists.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.store.size(name).await
+    }
+
+    /// Reads exactly the bytes of a range of an object.
+    ///
+    /// # Errors
+    /// If the object does not exist or ends before the range does.
+    pub async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.store.get_range(name, range).await
+    }
+
+    async fn check_object(&self, name: &ObjectName, bytes: &Bytes) -> Result<(), PutError> {
+        let fits = match name {
+            ObjectName::Grant { hash, .. } | ObjectName::Header { hash, .. } | ObjectName::SubjectSeal { hash, .. } => {
+                if bytes.len() != self.suite.seal_len() {
+                    return Err(PutError::Length { name: name.clone(), length: bytes.len() as u64 });
+                }
+                digest(bytes) == *hash
+            }
+            ObjectName::Table { hash, .. } => digest(bytes) == *hash,
+            ObjectName::Seen(hash) => digest(bytes) == *hash && is_seen_list(bytes),
+            ObjectName::PackList { .. } => PackList::parse(bytes).is_ok(),
+            ObjectName::Groups { dataset, upload, manifest } => {
+                let list = ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest };
+                match self.get(&list).await {
+                    Ok(list) => are_groups(list, bytes.clone()).await,
+                    Err(e) if e.is_not_found() => return Err(PutError::NoList { name: name.clone() }),
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            ObjectName::Manifest { .. } | ObjectName::Pack { .. } => {
+                if bytes.is_empty() {
+                    return Err(PutError::Length { name: name.clone(), length: 0 });
+                }
+                true
+            }
+            ObjectName::FormatMarker
+            | ObjectName::Entry { .. }
+            | ObjectName::Bundle { .. }
+            | ObjectName::Marker { .. } => return Err(PutError::NotPut { name: name.clone() }),
+        };
+        if fits { Ok(()) } else { Err(PutError::Differs { name: name.clone() }) }
+    }
+}
+
+/// Whether the groups merge to the hashes of the list. Off the runtime's threads: a long stream has hundreds of thousands.
+async fn are_groups(list: Bytes, groups: Bytes) -> bool {
+    tokio::task::spawn_blocking(move || groups_fit(&list, &groups)).await.unwrap_or(false)
+}
+
+pub(super) fn groups_fit(list: &[u8], groups: &[u8]) -> bool {
+    let Ok(list) = PackList::parse(list) else { return false };
+    let Ok(groups) = Groups::parse(groups, &list) else { return false };
+    (0..list.packs().len()).all(|index| groups.verify(&list, index).is_ok())
+}
+
+/// The heads of all ledgers, as `seen` names them. Spec section 6.1.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeenList {
+    ledgers: Vec<SeenHead>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeenHead {
+    hash: EntryHash,
+    ledger: LedgerId,
+    seq: u64,
+}
+
+fn is_seen_list(bytes: &[u8]) -> bool {
+    let list: Result<SeenList, _> = json::parse(bytes);
+    list.is_ok_and(|list| list.ledgers.is_sorted_by_key(|head| head.ledger.to_string()))
+}
+
+/// SHA-256, as names of sealed objects hold it.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    Digest(sha256(bytes))
+}

@@ -1,0 +1,222 @@
+//! Ledgers as bytes: every entry from a number on, without gaps, by bundles where they prove themselves. Spec section 4.3.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use vault_core::ids::LedgerId;
+use vault_core::layout::{BundleSize, ObjectName, ledger_prefix};
+use vault_core::ledger::statement::MAX_ENTRY;
+
+use super::{Vault, bundle};
+use crate::store::StoreError;
+
+/// Requests at once while a ledger is read.
+const AT_ONCE: usize = 16;
+
+/// Why a ledger could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An entry is missing although a later one exists: the store lost it or somebody deleted it.
+    #[error("ledger {ledger}: entry {missing} is missing, and entry {found} exists")]
+    Gap {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The first missing number.
+        missing: u64,
+        /// The next number that exists.
+        found: u64,
+    },
+}
+
+/// What a listing says of a ledger.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// The numbers from the one asked for to the last, without gaps.
+    pub(super) numbers: Range<u64>,
+    /// The bundles that exist, by size and number.
+    pub(super) bundles: HashSet<(BundleSize, u64)>,
+}
+
+/// A part of a ledger that is read in one piece.
+#[derive(Debug, Clone, Copy)]
+enum Piece {
+    Entry(u64),
+    Bundle(BundleSize, u64),
+}
+
+impl Vault {
+    /// Every ledger that has an entry, and the number of its last one.
+    ///
+    /// # Errors
+    /// If the store fails or a ledger has a gap.
+    pub async fn ledgers(&self) -> Result<Vec<(LedgerId, u64)>, LedgerError> {
+        let ids = self.ledger_ids().await?;
+        let heads = stream::iter(ids).map(|ledger| async {
+            let last = self.index(&ledger, 0).await?.numbers.end.checked_sub(1);
+            Ok::<_, LedgerError>(last.map(|last| (ledger, last)))
+        });
+        heads.buffered(AT_ONCE).try_filter_map(async |head| Ok(head)).try_collect().await
+    }
+
+    /// The stored bytes of every entry from a number on; none if there is none of that number.
+    ///
+    /// # Errors
+    /// If the store fails or there is a gap after `from`.
+    pub async fn entries(&self, ledger: &LedgerId, from: u64) -> Result<Vec<Bytes>, LedgerError> {
+        let index = self.index(ledger, from).await?;
+        let pieces = plan(&index);
+        let read = stream::iter(pieces).map(|piece| self.read_piece(ledger, piece, &index.bundles));
+        let read: Vec<Vec<Bytes>> = read.buffered(AT_ONCE).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    /// The stored bytes of one entry, if it exists.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn entry(&self, ledger: &LedgerId, seq: u64) -> Result<Option<Bytes>, StoreError> {
+        match self.store.get(&entry_name(ledger, seq), MAX_ENTRY as u64).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The ids of all ledgers, the vault's first.
+    pub(super) async fn ledger_ids(&self) -> Result<Vec<LedgerId>, StoreError> {
+        let mut ids = vec![LedgerId::Vault];
+        for kind in ["dataset", "exposure"] {
+            let names = self.store.folders(&format!("ledger/{kind}/")).await?;
+            ids.extend(names.iter().filter_map(|name| format!("{kind}/{name}").parse::<LedgerId>().ok()));
+        }
+        Ok(ids)
+    }
+
+    /// Lists a ledger from a number on and proves that no number is missing.
+    pub(super) async fn index(&self, ledger: &LedgerId, from: u64) -> Result<Index, LedgerError> {
+        let prefix = ledger_prefix(ledger);
+        let found = match from.checked_sub(1) {
+            None => self.store.list(&prefix).await?,
+            Some(before) => self.store.list_after(&prefix, &entry_name(ledger, before)).await?,
+        };
+        let (mut seqs, mut bundles) = (BTreeSet::new(), HashSet::new());
+        for object in found {
+            match object.name {
+                ObjectName::Entry { seq, .. } => drop(seqs.insert(seq)),
+                ObjectName::Bundle { size, index, .. } => drop(bundles.insert((size, index))),
+                _ => {}
+            }
+        }
+        let mut end = from;
+        for seq in seqs {
+            // A listing is no snapshot: what was appended while it ran may be there in part.
+            while end < seq {
+                if self.store.size(&entry_name(ledger, end)).await?.is_none() {
+                    return Err(LedgerError::Gap { ledger: ledger.clone(), missing: end, found: seq });
+                }
+                end += 1;
+            }
+            end = seq + 1;
+        }
+        Ok(Index { numbers: from..end, bundles })
+    }
+
+    /// Entries `[16k, 16k + 16)` or `[256k, 256k + 256)`, one by one.
+    pub(super) async fn singles(&self, ledger: &LedgerId, numbers: Range<u64>) -> Result<Vec<Bytes>, LedgerError> {
+        stream::iter(numbers).map(|seq| self.existing(ledger, seq)).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// A bundle's entries, if it exists and the chain proves them.
+    pub(super) async fn proven_bundle(
+        &self,
+        ledger: &LedgerId,
+        size: BundleSize,
+        index: u64,
+    ) -> Result<Option<Vec<Bytes>>, LedgerError> {
+        let name = ObjectName::Bundle { ledger: ledger.clone(), size, index };
+        let bytes = match self.store.get(&name, bundle::MAX_BUNDLE).await {
+            Ok(bytes) => bytes,
+            Err(StoreError::NotFound { .. } | StoreError::TooLong { .. }) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let Some(entries) = bundle::parse(bytes, size) else { return Ok(None) };
+        let last = self.existing(ledger, span(size, index).end - 1).await?;
+        let proven = entries.last() == Some(&last) && bundle::is_chain(&entries);
+        Ok(proven.then_some(entries))
+    }
+
+    async fn read_piece(
+        &self,
+        ledger: &LedgerId,
+        piece: Piece,
+        bundles: &HashSet<(BundleSize, u64)>,
+    ) -> Result<Vec<Bytes>, LedgerError> {
+        let (size, index) = match piece {
+            Piece::Entry(seq) => return Ok(vec![self.existing(ledger, seq).await?]),
+            Piece::Bundle(size, index) => (size, index),
+        };
+        if let Some(entries) = self.proven_bundle(ledger, size, index).await? {
+            return Ok(entries);
+        }
+        if size == BundleSize::Sixteen {
+            return self.singles(ledger, span(size, index)).await;
+        }
+        let mut entries = Vec::new();
+        for small in index * 16..(index + 1) * 16 {
+            let proven = if bundles.contains(&(BundleSize::Sixteen, small)) {
+                self.proven_bundle(ledger, BundleSize::Sixteen, small).await?
+            } else {
+                None
+            };
+            match proven {
+                Some(proven) => entries.extend(proven),
+                None => entries.extend(self.singles(ledger, span(BundleSize::Sixteen, small)).await?),
+            }
+        }
+        Ok(entries)
+    }
+
+    /// An entry that a listing showed: if it is gone now, that is a gap.
+    async fn existing(&self, ledger: &LedgerId, seq: u64) -> Result<Bytes, LedgerError> {
+        let gone = || LedgerError::Gap { ledger: ledger.clone(), missing: seq, found: seq };
+        self.entry(ledger, seq).await?.ok_or_else(gone)
+    }
+}
+
+/// The largest bundles that lie wholly in the range, and single entries between them.
+fn plan(index: &Index) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let Range { start: mut at, end } = index.numbers;
+    while at < end {
+        let fits = |size: &BundleSize| {
+            let len = size.entries();
+            at.is_multiple_of(len) && at + len <= end && index.bundles.contains(&(*size, at / len))
+        };
+        match [BundleSize::TwoFiftySix, BundleSize::Sixteen].into_iter().find(fits) {
+            Some(size) => {
+                pieces.push(Piece::Bundle(size, at / size.entries()));
+                at += size.entries();
+            }
+            None => {
+                pieces.push(Piece::Entry(at));
+                at += 1;
+            }
+        }
+    }
+    pieces
+}
+
+/// The numbers that a bundle copies.
+pub(super) const fn span(size: BundleSize, index: u64) -> Range<u64> {
+    index * size.entries()..(index + 1) * size.entries()
+}
+
+pub(super) fn entry_name(ledger: &LedgerId, seq: u64) -> ObjectName {
+    ObjectName::Entry { ledger: ledger.clone(), seq }
+}

@@ -1,0 +1,369 @@
+//! Folds, kept: a repeated question costs the entries that are new since the last one. Spec section 4.4.
+//!
+//! What is kept is a shortcut and never an answer of its own: it is used only where folding everything again would give the same. So it is
+//! tied to the hash of the last entry that it holds, and dropped when a recovery or a reservation could change a judgement that was passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
+use vault_core::ledger::exposure::{ExposureState, Exposures};
+use vault_core::ledger::statement::{Body, Entry, Reservation, Said, VaultHead};
+use vault_core::ledger::vault::{GenesisError, VaultState};
+
+use super::Vault;
+use super::objects::digest;
+use super::read::LedgerError;
+use crate::store::StoreError;
+
+/// Dataset states that are kept; the one that was not asked for longest goes first.
+const MAX_DATASETS: usize = 64;
+
+/// Why a state could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The vault ledger is not this vault's any more.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The dataset ledger creates no dataset.
+    #[error("dataset {dataset}: {source}")]
+    Creation {
+        /// The dataset.
+        dataset: DatasetId,
+        /// Why not.
+        source: CreationError,
+    },
+}
+
+impl From<StoreError> for StateError {
+    fn from(source: StoreError) -> Self {
+        Self::Ledger(source.into())
+    }
+}
+
+/// A dataset and what it was folded under, read in the order that makes every honest citation found: the dataset's ledger, the
+/// exposure ledgers that it cites, the vault's.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The vault ledger's state.
+    pub vault: Arc<VaultState>,
+    /// The dataset ledger's state; it may have stopped.
+    pub dataset: Arc<DatasetState>,
+    /// The exposure ledgers that it cites.
+    pub exposures: Arc<Exposures>,
+    /// How many entries the dataset ledger has, judged or behind a stop.
+    pub entries: u64,
+}
+
+/// A state and how far it has read.
+#[derive(Debug)]
+pub(super) struct Known<T> {
+    pub(super) state: Arc<T>,
+    pub(super) entries: u64,
+    /// SHA-256 of the last entry's stored bytes.
+    last: Digest,
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), entries: self.entries, last: self.last }
+    }
+}
+
+/// What a dataset's judgements rest on outside its own ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Basis {
+    vault: Option<VaultHead>,
+    recoveries: usize,
+    exposures: BTreeMap<Digest, usize>,
+}
+
+/// The cache. Locks are held for a lookup only.
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    vault: Mutex<Option<Known<VaultState>>>,
+    /// The most recently used last.
+    datasets: Mutex<Vec<(DatasetId, Known<DatasetState>, Basis)>>,
+}
+
+/// What exposure ledgers hold, before the vault ledger is read and they can be folded.
+#[derive(Debug, Default)]
+struct RawExposures {
+    entries: BTreeMap<Digest, Vec<Bytes>>,
+    creators: BTreeMap<DatasetId, MemberId>,
+}
+
+impl Vault {
+    /// The vault ledger's state after its last entry.
+    ///
+    /// # Errors
+    /// If the ledger can't be read.
+    pub async fn state(&self) -> Result<Arc<VaultState>, StateError> {
+        Ok(self.known_vault().await?.state)
+    }
+
+    /// A dataset's state after its last entry, under the vault's.
+    ///
+    /// # Errors
+    /// If a ledger can't be read, or there is no such dataset.
+    pub async fn view(&self, dataset: &DatasetId) -> Result<View, StateError> {
+        self.view_with(dataset, None).await
+    }
+
+    /// An exposure ledger's state after its last entry.
+    ///
+    /// # Errors
+    /// If a ledger can't be read.
+    pub async fn exposure(&self, recipient: Digest) -> Result<ExposureState, StateError> {
+        self.exposure_with(recipient, None).await
+    }
+
+    pub(super) async fn known_vault(&self) -> Result<Known<VaultState>, StateError> {
+        let kept = lock(&self.folds.vault).clone();
+        let grown = match kept {
+            Some(kept) => self.grow_vault(kept).await?,
+            None => None,
+        };
+        let fresh = match grown {
+            Some(grown) => grown,
+            None => {
+                let entries = self.entries(&LedgerId::Vault, 0).await?;
+                let id = self.id;
+                let fold = move || Ok(Known::new(VaultState::fold(&id, &entries)?, &entries));
+                self.compute(fold).await?
+            }
+        };
+        *lock(&self.folds.vault) = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Goes on from a kept state. `None` if it has to be folded anew.
+    async fn grow_vault(&self, kept: Known<VaultState>) -> Result<Option<Known<VaultState>>, StateError> {
+        let entries = self.entries(&LedgerId::Vault, kept.entries - 1).await?;
+        if !kept.is_continued_by(&entries) {
+            return Ok(None);
+        }
+        if entries.len() == 1 {
+            return Ok(Some(kept));
+        }
+        let extend = move || {
+            let mut state = VaultState::clone(&kept.state);
+            state.extend(entries.get(1..).unwrap_or_default());
+            // Only a fold of everything is believed when it stops.
+            Ok(state.stop().is_none().then(|| kept.grown(state, &entries)))
+        };
+        self.compute(extend).await
+    }
+
+    /// A dataset's view that also has what `cited_by`, an entry that is not appended yet, cites.
+    pub(super) async fn view_with(&self, dataset: &DatasetId, cited_by: Option<&Bytes>) -> Result<View, StateError> {
+        let ledger = LedgerId::Dataset(dataset.clone());
+        let mut kept = self.folds.dataset(dataset);
+        let mut entries = self.entries(&ledger, kept.as_ref().map_or(0, |(known, _)| known.entries - 1)).await?;
+        kept = kept.filter(|(known, _)| known.is_continued_by(&entries));
+        if kept.is_none() {
+            entries = self.entries(&ledger, 0).await?;
+        }
+        let count = kept.as_ref().map_or(0, |(known, _)| known.entries - 1) + entries.len() as u64;
+
+        let candidates: Vec<Bytes> = entries.iter().chain(cited_by).cloned().collect();
+        let find = move || Ok(candidates.iter().flat_map(|entry| cited_exposures(entry)).collect());
+        let mut cited: BTreeSet<Digest> = self.compute(find).await?;
+        cited.extend(kept.iter().flat_map(|(_, basis)| basis.exposures.keys().copied()));
+        let raw = self.read_exposures(&cited, None).await?;
+        let vault = self.state().await?;
+        let basis = Basis::of(&vault, &raw);
+        let under = Arc::clone(&vault);
+        let exposures = Arc::new(self.compute(move || Ok(raw.fold(&under))).await?);
+
+        let grown = match kept {
+            Some((known, old)) if old.still_holds(&vault, &basis) => {
+                let same = old == basis;
+                let (vault, exposures) = (Arc::clone(&vault), Arc::clone(&exposures));
+                let all = entries.clone();
+                self.compute(move || Ok(grow_dataset(known, same, &vault, &exposures, &all))).await?
+            }
+            _ => None,
+        };
+        let fresh = match grown {
+            Some(grown) => grown,
+            None => {
+                if entries.len() as u64 != count {
+                    entries = self.entries(&ledger, 0).await?;
+                    // Only what was there before the vault ledger was read: a later entry may cite a later vault entry.
+                    entries.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                }
+                let (id, vault, exposures) = (dataset.clone(), Arc::clone(&vault), Arc::clone(&exposures));
+                let fold = move || match DatasetState::fold(&vault, &exposures, &id, &entries) {
+                    Ok(state) => Ok(Known::new(state, &entries)),
+                    Err(source) => Err(StateError::Creation { dataset: id, source }),
+                };
+                self.compute(fold).await?
+            }
+        };
+        let view = View { vault, dataset: Arc::clone(&fresh.state), exposures, entries: count };
+        self.folds.keep(dataset.clone(), fresh, basis);
+        Ok(view)
+    }
+
+    /// An exposure ledger's state as if `next` were appended.
+    pub(super) async fn exposure_with(
+        &self,
+        recipient: Digest,
+        next: Option<&Bytes>,
+    ) -> Result<ExposureState, StateError> {
+        let mut raw = self.read_exposures(&BTreeSet::from([recipient]), next).await?;
+        let vault = self.state().await?;
+        let mut entries = raw.entries.remove(&recipient).unwrap_or_default();
+        entries.extend(next.cloned());
+        self.compute(move || Ok(ExposureState::fold(&vault, &raw.creators, recipient, &entries))).await
+    }
+
+    /// Reads exposure ledgers, and who created the datasets that they name.
+    async fn read_exposures(&self, cited: &BTreeSet<Digest>, next: Option<&Bytes>) -> Result<RawExposures, StateError> {
+        let mut raw = RawExposures::default();
+        for recipient in cited {
+            let entries = self.entries(&LedgerId::Exposure(*recipient), 0).await?;
+            let datasets: BTreeSet<DatasetId> = entries.iter().chain(next).filter_map(reserved_for).collect();
+            for dataset in datasets {
+                let first = self.entry(&LedgerId::Dataset(dataset.clone()), 0).await?;
+                raw.creators.extend(first.and_then(|first| creator_of(&first)).map(|creator| (dataset, creator)));
+            }
+            raw.entries.insert(*recipient, entries);
+        }
+        Ok(raw)
+    }
+
+    /// Folds off the runtime's threads: a cold fold checks thousands of signatures.
+    pub(super) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let stopped = |_| Err(StoreError::Stopped { path: self.store.location() }.into());
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(stopped)
+    }
+}
+
+impl<T> Known<T> {
+    fn new(state: T, entries: &[Bytes]) -> Self {
+        Self { state: Arc::new(state), entries: entries.len() as u64, last: last(entries) }
+    }
+
+    /// The state after entries that were read from the last known one on.
+    fn grown(&self, state: T, entries: &[Bytes]) -> Self {
+        Self { state: Arc::new(state), entries: self.entries - 1 + entries.len() as u64, last: last(entries) }
+    }
+
+    /// Whether entries, read from the last known one on, go on where this ends.
+    fn is_continued_by(&self, entries: &[Bytes]) -> bool {
+        entries.first().is_some_and(|first| digest(first) == self.last)
+    }
+}
+
+impl Basis {
+    fn of(vault: &VaultState, raw: &RawExposures) -> Self {
+        Self {
+            vault: vault.head(),
+            recoveries: vault.recovered().len(),
+            exposures: raw.entries.iter().map(|(recipient, entries)| (*recipient, entries.len())).collect(),
+        }
+    }
+
+    /// Whether judgements passed on this basis would be the same today: the vault ledger only grew, and neither a recovery nor an entry of a
+    /// cited exposure ledger came.
+    fn still_holds(&self, vault: &VaultState, today: &Self) -> bool {
+        self.vault.is_some_and(|head| vault.entry_hash(head.seq) == Some(head.hash))
+            && self.recoveries == today.recoveries
+            && self.exposures.iter().all(|(recipient, entries)| today.exposures.get(recipient) == Some(entries))
+    }
+}
+
+impl Folds {
+    fn dataset(&self, id: &DatasetId) -> Option<(Known<DatasetState>, Basis)> {
+        let mut kept = lock(&self.datasets);
+        let at = kept.iter().position(|(kept, _, _)| kept == id)?;
+        let found = kept.remove(at);
+        let copy = (found.1.clone(), found.2.clone());
+        kept.push(found);
+        Some(copy)
+    }
+
+    fn keep(&self, id: DatasetId, known: Known<DatasetState>, basis: Basis) {
+        let mut kept = lock(&self.datasets);
+        kept.retain(|(kept, _, _)| *kept != id);
+        if kept.len() >= MAX_DATASETS {
+            kept.remove(0);
+        }
+        kept.push((id, known, basis));
+    }
+}
+
+impl RawExposures {
+    fn fold(&self, vault: &VaultState) -> Exposures {
+        let mut folded = Exposures::default();
+        for (recipient, entries) in &self.entries {
+            folded.insert(ExposureState::fold(vault, &self.creators, *recipient, entries));
+        }
+        folded
+    }
+}
+
+/// Goes on from a kept state with entries from its last one on. `None` if it has to be folded anew.
+fn grow_dataset(
+    known: Known<DatasetState>,
+    same_basis: bool,
+    vault: &VaultState,
+    exposures: &Exposures,
+    entries: &[Bytes],
+) -> Option<Known<DatasetState>> {
+    if entries.len() == 1 && (same_basis || known.state.stop().is_none()) {
+        return Some(known);
+    }
+    let mut state = DatasetState::clone(&known.state);
+    state.extend(vault, exposures, entries.get(1..).unwrap_or_default());
+    // Only a fold of everything is believed when it stops: more of the vault ledger may have settled it.
+    state.stop().is_none().then(|| known.grown(state, entries))
+}
+
+/// A panic elsewhere leaves the cache as it was: every value in it is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn last(entries: &[Bytes]) -> Digest {
+    digest(entries.last().map_or(&[], |entry| entry))
+}
+
+fn said(stored: &[u8]) -> Option<Body> {
+    match Entry::parse(stored).ok()?.said {
+        Said::Known(statement) => Some(statement.body),
+        Said::Unknown { .. } => None,
+    }
+}
+
+/// The exposure ledgers that an entry cites, whether it turns out valid or not.
+fn cited_exposures(stored: &[u8]) -> Vec<Digest> {
+    let recipient = |cited: &Reservation| match &cited.ledger {
+        LedgerId::Exposure(recipient) => Some(*recipient),
+        _ => None,
+    };
+    match said(stored) {
+        Some(Body::FactsAmended(body)) => body.reservations.iter().filter_map(|r| recipient(&r.reservation)).collect(),
+        Some(Body::Granted(body)) => body.reservation.iter().filter_map(recipient).collect(),
+        Some(Body::ReservationCancelled(body)) => recipient(&body.reservation).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn reserved_for(stored: &Bytes) -> Option<DatasetId> {
+    match said(stored)? {
+        Body::Reserved(body) => Some(body.dataset),
+        _ => None,
+    }
+}

@@ -68,14 +68,17 @@ pub enum RotationError {
         /// The newest epoch.
         epoch: u64,
     },
-    /// Closing takes the secrets of every unclosed epoch.
-    #[error("only a steward who holds every epoch from {from} to {to} can close epoch {to}")]
+    /// Closing takes the secrets of every unclosed epoch, sealed to the card that signs.
+    #[error("only a steward whose card every epoch from {from} to {to} is sealed to can close epoch {to}")]
     HoldsTooLittle {
         /// The oldest unclosed epoch.
         from: u64,
         /// The newest epoch.
         to: u64,
     },
+    /// Nothing is rotated any more.
+    #[error("the dataset was deleted")]
+    Deleted,
 }
 
 /// The next step towards `goal` for `member`, who signs with `card`.
@@ -90,6 +93,9 @@ pub fn next(
     at: At,
     goal: Goal,
 ) -> Result<Step, RotationError> {
+    if state.is_deleted() {
+        return Err(RotationError::Deleted);
+    }
     let newest = state.newest();
     if newest < goal.epoch || state.is_stale(vault, at) {
         if !state.is_holder(vault, member, card, at) {
@@ -99,8 +105,10 @@ pub fn next(
         return Ok(Step::Open { epoch: newest + 1, seal_to, unsealed });
     }
     if newest > state.closed() {
+        // The fold asks for less: that the member holds them with some card. Whoever runs here has this one.
+        let opens_all = state.unclosed().all(|(_, epoch)| epoch.seals.contains_key(&(member.clone(), *card)));
         let may = state.is_steward(vault, member, at.vault) && state.holds_all(vault, member, at);
-        if !may {
+        if !may || !opens_all {
             return Err(RotationError::HoldsTooLittle { from: state.closed(), to: newest });
         }
         let manifests = state.in_scope_before(newest).map(|(id, _)| *id).collect();

@@ -48,25 +48,22 @@ impl Proposals {
         self.0.insert(hash, proposal);
     }
 
-    pub(super) fn approve(
-        &mut self,
-        hash: EntryHash,
-        proposal: &EntryHash,
-        member: &MemberId,
-        time: u64,
-    ) -> Result<(), Void> {
-        let found = self.0.get_mut(proposal).ok_or("no such proposal")?;
+    /// Whether `member` may approve a proposal at `time`; its role is the caller's to check.
+    pub(super) fn may_approve(&self, proposal: &EntryHash, member: &MemberId, time: u64) -> Result<(), Void> {
+        let found = self.0.get(proposal).ok_or("no such proposal")?;
         if found.body.ends <= time {
             return Err("the proposal has ended");
         }
         if found.author == *member {
             return Err("the proposal's author can't approve it");
         }
-        if found.approvals.values().any(|m| m == member) {
-            return Err("approved already");
+        if found.approvals.values().any(|m| m == member) { Err("approved already") } else { Ok(()) }
+    }
+
+    pub(super) fn approve(&mut self, hash: EntryHash, proposal: &EntryHash, member: &MemberId) {
+        if let Some(found) = self.0.get_mut(proposal) {
+            found.approvals.insert(hash, member.clone());
         }
-        found.approvals.insert(hash, member.clone());
-        Ok(())
     }
 
     /// Checks that `act` has its approvals; the proposal is to be marked used when the act is applied.

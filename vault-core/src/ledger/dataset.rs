@@ -268,14 +268,14 @@ impl DatasetState {
         let ledger = self.ledger();
         let verdict = match self.judge_entry(vault, exposures, stored, seq) {
             Ok(Judgement::Apply { statement, at }) => {
-                if vault.is_voided(&ledger, seq, hash) {
-                    Verdict::Void("fork, settled by a recovery")
-                } else if statement.prev != before {
-                    return self.fork(seq, hash, "its `prev` is not the entry before it");
-                } else {
+                if statement.prev == before {
                     self.apply(vault, at, seq, hash, &statement);
                     self.cited = at.vault;
                     Verdict::Applied
+                } else if vault.is_voided(&ledger, seq, hash) {
+                    Verdict::Void("fork, settled by a recovery")
+                } else {
+                    return self.fork(seq, hash, "its `prev` is not the entry before it");
                 }
             }
             Ok(Judgement::Unanchored) => {
@@ -311,7 +311,7 @@ impl DatasetState {
     ) -> Result<Judgement, Void> {
         let entry = parse_at(stored, Some(vault.id()), &self.ledger(), seq)?;
         let Some(at) = anchor(vault, &entry, self.cited)? else { return Ok(Judgement::Unanchored) };
-        match known(&entry.said, vault.format())? {
+        match known(&entry.said, vault.format_at(at.vault))? {
             Known::Skip => Ok(Judgement::Skip),
             Known::Stop { format } => Ok(Judgement::Stop { format }),
             Known::Statement(statement) => {
@@ -598,7 +598,7 @@ enum Judgement {
     Stop { format: u64 },
 }
 
-/// Rules 2 and 3: the vault entry it cites, its author's card there, and the signature. `None` if it is unanchored.
+/// Rules 2 and 3, in a ledger that cites vault entry `cited` already: the vault entry it cites, its author's card there, and the signature. `None` if it is unanchored.
 pub(super) fn anchor(vault: &VaultState, entry: &Entry, cited: u64) -> Result<Option<At>, Void> {
     let frame = entry.said.frame();
     let head = frame.vault_head.ok_or("misplaced: names no vault head")?;
@@ -607,8 +607,10 @@ pub(super) fn anchor(vault: &VaultState, entry: &Entry, cited: u64) -> Result<Op
     }
     let key = vault.key_of(&frame.card).ok_or("unknown author")?;
     if vault.entry_hash(head.seq) != Some(head.hash) {
+        // Whoever was retired by the vault entry that this ledger cites already is so in every vault ledger that its author can
+        // have seen: a former member stops nobody.
         let is_theirs = vault.card(&frame.card).is_some_and(|c| c.member == frame.author);
-        if !is_theirs {
+        if !is_theirs || vault.is_retired(&frame.card, cited) {
             return Err("unknown author");
         }
         check_signature(entry, key)?;

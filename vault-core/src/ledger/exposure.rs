@@ -98,16 +98,23 @@ impl ExposureState {
         let (hash, ledger) = (entry_hash(Some(before), stored), self.ledger());
         let verdict = match self.judge(vault, creators, stored, seq) {
             Err(reason) => Verdict::Void(reason),
-            Ok(_) if vault.is_voided(&ledger, seq, hash) => Verdict::Void("fork, settled by a recovery"),
             Ok(Judgement::Skip) => Verdict::Skipped,
             Ok(Judgement::Stop { format }) => {
                 self.stop = Some(Stop::NeedsVersion { ledger, seq, format });
                 return false;
             }
+            Ok(Judgement::Unanchored) if vault.is_voided(&ledger, seq, hash) => {
+                Verdict::Void("unanchored, settled by a recovery")
+            }
             Ok(Judgement::Unanchored) => {
                 let why = "it cites a vault entry that the vault ledger does not have";
                 self.stop = Some(Stop::Fork { ledger, seq, hash, why });
                 return false;
+            }
+            Ok(Judgement::Apply(statement, _))
+                if statement.prev != Some(before) && vault.is_voided(&ledger, seq, hash) =>
+            {
+                Verdict::Void("fork, settled by a recovery")
             }
             Ok(Judgement::Apply(statement, at)) => {
                 if statement.prev != Some(before) {
@@ -133,7 +140,7 @@ impl ExposureState {
     ) -> Result<Judgement, Void> {
         let entry = parse_at(stored, Some(vault.id()), &self.ledger(), seq)?;
         let Some(at) = anchor(vault, &entry, self.cited)? else { return Ok(Judgement::Unanchored) };
-        match known(&entry.said, vault.format())? {
+        match known(&entry.said, vault.format_at(at.vault))? {
             Known::Skip => Ok(Judgement::Skip),
             Known::Stop { format } => Ok(Judgement::Stop { format }),
             Known::Statement(statement) => {
@@ -191,6 +198,8 @@ impl ExposureState {
                 let may = officer(author) || self.reserved.values().any(|r| r.author == *author);
                 if !may {
                     Err("neither the reserver nor an officer")
+                } else if body.act != "released" {
+                    Err("not an act that is proposed here")
                 } else if body.ends <= at.time {
                     Err("ends before it begins")
                 } else {
@@ -201,7 +210,7 @@ impl ExposureState {
                 if !officer(author) {
                     return Err("not an officer");
                 }
-                self.proposals.clone().approve(EntryHash([0; 32]), &body.proposal, author, at.time)
+                self.proposals.may_approve(&body.proposal, author, at.time)
             }
             _ => Err("not a kind of an exposure ledger"),
         }
@@ -229,10 +238,7 @@ impl ExposureState {
                 self.proposals.mark_used(body.approval.as_ref());
             }
             Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
-            Body::Approved(body) => {
-                // Checked just before on a copy: it can't fail.
-                let _ = self.proposals.approve(hash, &body.proposal, &statement.author, statement.time);
-            }
+            Body::Approved(body) => self.proposals.approve(hash, &body.proposal, &statement.author),
             _ => {}
         }
     }

@@ -65,7 +65,7 @@ pub enum Stop {
 pub struct At {
     /// Seconds since 1970.
     pub time: u64,
-    /// Roles are those after this entry of the vault ledger; `None` before the genesis.
+    /// Roles are those after this entry of the vault ledger.
     pub vault: u64,
 }
 
@@ -94,7 +94,7 @@ pub fn entry_hash(before: Option<EntryHash>, stored: &[u8]) -> EntryHash {
     EntryHash(hash.finish())
 }
 
-/// A known statement, or what becomes of an unknown one (rule 4).
+/// A known statement, or what becomes of an unknown one (rule 4). `raised_to` is the vault's format where the author spoke.
 pub(super) enum Known<'a> {
     Statement(&'a Statement),
     Skip,
@@ -104,7 +104,7 @@ pub(super) enum Known<'a> {
 pub(super) fn known(said: &Said, raised_to: u64) -> Result<Known<'_>, Void> {
     match said {
         Said::Known(statement) => Ok(Known::Statement(statement)),
-        Said::Unknown { format, critical, .. } if raised_to > FORMAT => {
+        Said::Unknown { format, critical, .. } if (FORMAT + 1..=raised_to).contains(format) => {
             if *critical {
                 Ok(Known::Stop { format: *format })
             } else {
@@ -120,7 +120,7 @@ pub(super) fn check_signature(entry: &Entry, key: &VerifyingKey) -> Result<(), V
     entry.envelope.verify(key).map_err(|_| "bad signature")
 }
 
-/// A value with its past, so that it can be asked as of an entry.
+/// A value with its past, so that it can be asked as of an entry. Values are set in the order of entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timeline<T>(Vec<(u64, T)>);
 
@@ -135,7 +135,8 @@ impl<T> Timeline<T> {
 
     /// The value after entry `seq`.
     pub(super) fn at(&self, seq: u64) -> Option<&T> {
-        self.0.iter().rev().find(|(since, _)| *since <= seq).map(|(_, value)| value)
+        let later = self.0.partition_point(|(since, _)| *since <= seq);
+        later.checked_sub(1).and_then(|last| self.0.get(last)).map(|(_, value)| value)
     }
 
     pub(super) fn last(&self) -> Option<&T> {

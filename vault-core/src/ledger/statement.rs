@@ -309,6 +309,14 @@ impl<T> Set<T> {
     }
 }
 
+impl<T: Ord> Set<T> {
+    /// Whether it has this member.
+    #[must_use]
+    pub fn contains(&self, item: &T) -> bool {
+        self.0.binary_search(item).is_ok()
+    }
+}
+
 impl<T> Default for Set<T> {
     fn default() -> Self {
         Self(Vec::new())

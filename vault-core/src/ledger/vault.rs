@@ -13,7 +13,7 @@ use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, MemberId, Vault
 use crate::json::B64;
 use crate::suite::Suite;
 
-/// Most cards that one member may be enrolled with.
+/// Most cards that one member may have at a time: a new epoch is sealed to all of them.
 const MAX_CARDS: usize = 64;
 /// Least head age that a genesis may set, in seconds.
 const MIN_HEAD_AGE: u64 = 3600;
@@ -37,7 +37,7 @@ pub struct VaultState {
     seen: Option<SeenMark>,
     recovered: Vec<Settled>,
     subject_keys: u64,
-    format: u64,
+    formats: Timeline<u64>,
     proposals: Proposals,
     judged: Vec<Judged>,
     time: u64,
@@ -48,6 +48,7 @@ pub struct VaultState {
 #[derive(Debug, Clone)]
 pub struct Member {
     info: Timeline<Info>,
+    cards: BTreeSet<CardId>,
     /// The entry that enrolled it.
     pub enrolled: u64,
     /// The entry that retired it.
@@ -169,7 +170,7 @@ impl VaultState {
             seen: None,
             recovered: Vec::new(),
             subject_keys: 0,
-            format: FORMAT,
+            formats: Timeline::new(),
             proposals: Proposals::default(),
             judged: Vec::new(),
             time: statement.time,
@@ -225,7 +226,7 @@ impl VaultState {
 
     fn judge(&self, stored: &[u8], seq: u64) -> Result<Judgement, Void> {
         let entry = self.authentic(stored, seq)?;
-        match known(&entry.said, self.format)? {
+        match known(&entry.said, self.format())? {
             Known::Skip => Ok(Judgement::Skip),
             Known::Stop { format } => Ok(Judgement::Stop { format }),
             Known::Statement(statement) => {
@@ -250,24 +251,25 @@ impl VaultState {
         Ok(entry)
     }
 
-    /// Spec 4.5: the first later `recovered` by an officer of the state before the fork that names it.
+    /// Spec 4.5: whether a later `recovered` that is allowed in the state before the fork names it. Of what lies between, only
+    /// proposals and approvals count, or a vault that asks for approvals could never settle a fork.
     fn settled_by_a_later_entry<B: AsRef<[u8]>>(&self, seq: u64, hash: EntryHash, later: &[B]) -> bool {
-        let mut before = hash;
-        for (offset, stored) in (1u64..).zip(later) {
-            let stored = stored.as_ref();
-            let found = self.authentic(stored, seq + offset).ok().and_then(|entry| match entry.said {
-                Said::Known(statement) => Some(statement),
-                Said::Unknown { .. } => None,
-            });
-            if let Some(statement) = found
-                && let Body::Recovered(body) = &statement.body
-                && body.terms == (RecoveredTerms { action: RecoveryAction::Void, hash, ledger: LedgerId::Vault, seq })
-                && statement.prev == Some(before)
-                && self.allowed(&statement).is_ok()
+        let settles = RecoveredTerms { action: RecoveryAction::Void, hash, ledger: LedgerId::Vault, seq };
+        let mut view = self.clone();
+        view.judged.push(Judged { hash, verdict: Verdict::Void("fork") });
+        for stored in later {
+            let (seq, before) = (view.next_seq(), view.head().map(|h| h.hash));
+            let hash = entry_hash(before, stored.as_ref());
+            if let Ok(Judgement::Apply(statement)) = view.judge(stored.as_ref(), seq)
+                && statement.prev == before
             {
-                return true;
+                match &statement.body {
+                    Body::Recovered(body) if body.terms == settles => return true,
+                    Body::Proposed(_) | Body::Approved(_) => view.apply(seq, hash, &statement),
+                    _ => {}
+                }
             }
-            before = entry_hash(Some(before), stored);
+            view.judged.push(Judged { hash, verdict: Verdict::Void("behind a fork") });
         }
         false
     }
@@ -294,6 +296,9 @@ impl VaultState {
                 self.new_cards(core::slice::from_ref(&body.terms.card))?;
                 if !self.is_current_member(&body.terms.member, now) {
                     return Err("the member is not current");
+                }
+                if self.current_cards(&body.terms.member, now).count() >= MAX_CARDS {
+                    return Err("the member has 64 current cards");
                 }
                 if *author == body.terms.member {
                     return if body.approval.is_none() { Ok(()) } else { Err("names approvals where none are needed") };
@@ -351,7 +356,7 @@ impl VaultState {
             }
             Body::FormatRaised(body) => {
                 officer()?;
-                if body.format > self.format { Ok(()) } else { Err("the format is not above the present one") }
+                if body.format > self.format() { Ok(()) } else { Err("the format is not above the present one") }
             }
             Body::ServerSet(body) => {
                 officer()?;
@@ -379,11 +384,14 @@ impl VaultState {
             }
             Body::Proposed(body) => {
                 officer()?;
+                if !matches!(body.act.as_str(), "card-added" | "recovered") {
+                    return Err("not an act that is proposed here");
+                }
                 if body.ends > statement.time { Ok(()) } else { Err("ends before it begins") }
             }
             Body::Approved(body) => {
                 officer()?;
-                self.proposals.clone().approve(EntryHash([0; 32]), &body.proposal, author, statement.time)
+                self.proposals.may_approve(&body.proposal, author, statement.time)
             }
             _ => Err("not a kind of the vault ledger"),
         }
@@ -413,7 +421,9 @@ impl VaultState {
     }
 
     fn apply(&mut self, seq: u64, hash: EntryHash, statement: &Statement) {
-        self.time = statement.time;
+        if self.is_officer(&statement.author, self.last_seq()) {
+            self.time = statement.time;
+        }
         match &statement.body {
             Body::MemberEnrolled(body) => {
                 if let Ok(cards) = self.new_cards(&body.cards) {
@@ -443,7 +453,7 @@ impl VaultState {
                 let pack = self.packs.entry(name.as_str().to_owned()).or_default();
                 pack.set(seq, on.then_some(*hash));
             }
-            Body::FormatRaised(body) => self.format = body.format,
+            Body::FormatRaised(body) => self.formats.set(seq, body.format),
             Body::ServerSet(body) => {
                 self.servers.insert(body.name.as_str().to_owned(), body.clone());
             }
@@ -454,10 +464,7 @@ impl VaultState {
             }
             Body::SubjectKeySet(body) => self.subject_keys = body.generation,
             Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
-            Body::Approved(body) => {
-                // Checked just before on a copy: it can't fail.
-                let _ = self.proposals.approve(hash, &body.proposal, &statement.author, statement.time);
-            }
+            Body::Approved(body) => self.proposals.approve(hash, &body.proposal, &statement.author),
             _ => {}
         }
     }
@@ -486,24 +493,29 @@ impl VaultState {
     fn enrol(&mut self, seq: u64, member: &MemberId, info: &Info, cards: Vec<Card>) {
         let mut timeline = Timeline::new();
         timeline.set(seq, info.clone());
-        self.members.insert(member.clone(), Member { info: timeline, enrolled: seq, retired: None });
+        let made = Member { info: timeline, cards: BTreeSet::new(), enrolled: seq, retired: None };
+        self.members.insert(member.clone(), made);
         self.add_cards(seq, member, cards);
     }
 
     fn add_cards(&mut self, seq: u64, member: &MemberId, cards: Vec<Card>) {
         for card in cards {
             self.keys.insert(*card.id(), *card.verifying_key());
+            if let Some(owner) = self.members.get_mut(member) {
+                owner.cards.insert(*card.id());
+            }
             let record = CardRecord { member: member.clone(), added: seq, retired: None, card };
             self.cards.insert(*record.card.id(), record);
         }
     }
 
     fn retire(&mut self, seq: u64, member: &MemberId) {
-        if let Some(found) = self.members.get_mut(member) {
-            found.retired = Some(seq);
-        }
-        for card in self.cards.values_mut().filter(|c| c.member == *member && c.retired.is_none()) {
-            card.retired = Some(seq);
+        let Some(found) = self.members.get_mut(member) else { return };
+        found.retired = Some(seq);
+        for id in &found.cards {
+            if let Some(card) = self.cards.get_mut(id).filter(|c| c.retired.is_none()) {
+                card.retired = Some(seq);
+            }
         }
     }
 
@@ -560,7 +572,7 @@ impl VaultState {
         self.head_age
     }
 
-    /// The time of the last applied entry, as its author claims.
+    /// The time of the newest applied entry by an officer, as the author claims: what the head's age is told from (spec 4.6).
     #[must_use]
     pub const fn time(&self) -> u64 {
         self.time
@@ -580,8 +592,14 @@ impl VaultState {
 
     /// The vault's format number.
     #[must_use]
-    pub const fn format(&self) -> u64 {
-        self.format
+    pub fn format(&self) -> u64 {
+        self.formats.last().copied().unwrap_or(FORMAT)
+    }
+
+    /// The vault's format number after vault entry `at`.
+    #[must_use]
+    pub fn format_at(&self, at: u64) -> u64 {
+        self.formats.at(at).copied().unwrap_or(FORMAT)
     }
 
     /// The newest `seen`.
@@ -633,7 +651,7 @@ impl VaultState {
 
     /// All cards of a member, current or not.
     pub fn cards_of<'a>(&'a self, member: &'a MemberId) -> impl Iterator<Item = &'a CardRecord> {
-        self.cards.values().filter(move |c| c.member == *member)
+        self.members.get(member).into_iter().flat_map(|m| &m.cards).filter_map(|id| self.cards.get(id))
     }
 
     /// The cards of a member that are current after vault entry `at`.
@@ -652,6 +670,11 @@ impl VaultState {
     pub fn is_current_card(&self, card: &CardId, member: &MemberId, at: u64) -> bool {
         self.cards.get(card).is_some_and(|c| c.member == *member && c.is_current(at))
             && self.is_current_member(member, at)
+    }
+
+    /// Whether the card, or its member, was retired by vault entry `at`; in a ledger that continues from there it stays so.
+    pub(super) fn is_retired(&self, card: &CardId, at: u64) -> bool {
+        self.cards.get(card).is_some_and(|c| c.retired.is_some_and(|r| r <= at))
     }
 
     /// Whether a current member had a role after vault entry `at`.

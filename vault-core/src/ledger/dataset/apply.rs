@@ -47,10 +47,7 @@ impl DatasetState {
             Body::Revoked(body) => self.end(&body.member, GrantStatus::Revoked { seq }),
             Body::DestructionAttested(body) => self.attested.push((body.member.clone(), hash)),
             Body::Proposed(body) => self.proposals.propose(hash, author, body),
-            Body::Approved(body) => {
-                // Checked just before on a copy: it can't fail.
-                let _ = self.proposals.approve(hash, &body.proposal, author, at.time);
-            }
+            Body::Approved(body) => self.proposals.approve(hash, &body.proposal, author),
             Body::ReservationCancelled(body) => self.use_reservation(body.reservation.hash, true),
             Body::DatasetDeleted(body) => {
                 self.deleted = true;
@@ -154,8 +151,7 @@ impl DatasetState {
     fn close_epoch(&mut self, body: &EpochClosed) {
         let n = body.epoch;
         for (id, manifest) in self.manifests.iter_mut().filter(|(_, m)| m.is_in_scope() && m.epoch < n) {
-            let is_void = body.void.iter().any(|v| v == id);
-            manifest.key = if is_void { KeyPlace::Void } else { KeyPlace::Table { epoch: n } };
+            manifest.key = if body.void.contains(id) { KeyPlace::Void } else { KeyPlace::Table { epoch: n } };
         }
         self.closed = n;
         self.table = Some(Table { epoch: n, hash: body.table, count: body.count });

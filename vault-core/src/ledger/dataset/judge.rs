@@ -56,11 +56,7 @@ impl DatasetState {
             }
             Body::UploaderSet(body) => {
                 who.steward()?;
-                let fits = if body.on {
-                    vault.is_current_member(&body.member, at.vault)
-                } else {
-                    vault.member(&body.member).is_some()
-                };
+                let fits = !body.on || vault.is_current_member(&body.member, at.vault);
                 fits.then_some(()).ok_or("the member is not current")
             }
             Body::RecoverySet(body) => self.recovery_set(&who, body),
@@ -118,7 +114,7 @@ impl DatasetState {
             }
             Body::Approved(body) => {
                 who.role(Role::Approver)?;
-                self.proposals.clone().approve(EntryHash([0; 32]), &body.proposal, who.name(), at.time)
+                self.proposals.may_approve(&body.proposal, who.name(), at.time)
             }
             Body::ReservationCancelled(body) => {
                 let reserver = exposures.reserver(&body.reservation).ok_or("no such reservation")?;

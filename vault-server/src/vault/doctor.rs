@@ -162,6 +162,13 @@ pub enum Finding {
         /// The manifest.
         manifest: ManifestId,
     },
+    /// A deleted dataset still holds objects.
+    DeletedDataset {
+        /// The dataset.
+        dataset: DatasetId,
+        /// How many.
+        objects: u64,
+    },
     /// A member or card was retired, and the dataset's ledger does not cite that yet.
     NotAnchored {
         /// The dataset.
@@ -221,6 +228,9 @@ impl fmt::Display for Finding {
             Self::Hidden { dataset, manifest } => {
                 write!(f, "dataset {dataset}: the objects of hidden manifest {manifest} were not deleted")
             }
+            Self::DeletedDataset { dataset, objects } => {
+                write!(f, "dataset {dataset} is deleted and still holds {objects} objects")
+            }
             Self::NotAnchored { dataset, member, retired } => {
                 write!(
                     f,
@@ -237,6 +247,12 @@ struct Holdings {
     epochs: BTreeMap<ObjectName, Listed>,
     manifests: BTreeMap<ManifestId, u64>,
     uploads: BTreeMap<UploadId, BTreeMap<ObjectName, u64>>,
+}
+
+impl Holdings {
+    fn objects(&self) -> u64 {
+        (self.epochs.len() + self.manifests.len() + self.uploads.values().map(BTreeMap::len).sum::<usize>()) as u64
+    }
 }
 
 impl Vault {
@@ -353,6 +369,12 @@ impl Vault {
         };
         let state = &view.dataset;
         let held = self.holdings(id).await?;
+        if state.is_deleted() {
+            if let objects @ 1.. = held.objects() {
+                report.findings.push(Finding::DeletedDataset { dataset: id.clone(), objects });
+            }
+            return Ok(());
+        }
         self.look_at_markers(state, report).await?;
         not_anchored(state, &view.vault, report);
         if state.newest() > state.closed()
@@ -366,7 +388,7 @@ impl Vault {
             look_at_upload(state, upload, objects, report);
         }
         // A fold that stopped may not know what is visible.
-        if state.stop().is_none() && !state.is_deleted() {
+        if state.stop().is_none() {
             for (manifest_id, manifest) in state.manifests() {
                 self.look_at_manifest(state, manifest_id, manifest, &held, report).await?;
             }

@@ -22,8 +22,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug)]
 struct Named {
     name: ObjectName,
-    /// Its exact length.
-    length: u64,
+    /// Its exact length, where the statement or the kind gives one.
+    length: Option<u64>,
     /// SHA-256 of its bytes; where there is none, only the length is checked.
     hash: Option<Digest>,
 }
@@ -66,11 +66,14 @@ impl Vault {
             LedgerId::Dataset(dataset) => Some(dataset),
             LedgerId::Vault | LedgerId::Exposure(_) => None,
         };
-        let seal =
-            |name: ObjectName, hash: Digest| Named { name, length: self.suite.seal_len() as u64, hash: Some(hash) };
+        let seal = |name: ObjectName, hash: Digest| Named {
+            name,
+            length: Some(self.suite.seal_len() as u64),
+            hash: Some(hash),
+        };
         match (&statement.body, dataset) {
             (Body::Seen(body), _) => {
-                vec![Named { name: ObjectName::Seen(body.list), length: 0, hash: Some(body.list) }]
+                vec![Named { name: ObjectName::Seen(body.list), length: None, hash: Some(body.list) }]
             }
             (Body::SubjectKeySet(body), _) => body
                 .seals
@@ -84,7 +87,7 @@ impl Vault {
                 .table
                 .map(|hash| Named {
                     name: ObjectName::Table { dataset: dataset.clone(), epoch: body.epoch, hash },
-                    length: floe::ciphertext_len(body.count.saturating_mul(48)),
+                    length: Some(floe::ciphertext_len(body.count.saturating_mul(48))),
                     hash: Some(hash),
                 })
                 .into_iter()
@@ -97,7 +100,7 @@ impl Vault {
                     let header =
                         ObjectName::Header { dataset: dataset.clone(), epoch: body.epoch, manifest, hash: m.header };
                     let object = ObjectName::Manifest { dataset, manifest };
-                    [seal(header, m.header), Named { name: object, length: m.length, hash: None }]
+                    [seal(header, m.header), Named { name: object, length: Some(m.length), hash: None }]
                 })
                 .collect(),
             (body, Some(dataset)) => grants(body)
@@ -157,20 +160,16 @@ impl Vault {
 
     async fn check(&self, named: Named) -> Result<(), AppendError> {
         let Named { name, length, hash } = named;
-        let Some(hash) = hash else {
-            return match self.store.size(&name).await? {
-                Some(size) if size == length => Ok(()),
-                Some(_) => Err(AppendError::Differs { name }),
-                None => Err(AppendError::Missing { name }),
-            };
+        let size = match self.store.size(&name).await? {
+            Some(size) => size,
+            None => return Err(AppendError::Missing { name }),
         };
-        // A list has no length of its own in its statement.
-        let max = if matches!(name, ObjectName::Seen(_)) { max_len(&name) } else { length };
-        match self.store.get(&name, max).await {
-            Ok(bytes) if digest(&bytes) == hash => Ok(()),
-            Ok(_) | Err(StoreError::TooLong { .. }) => Err(AppendError::Differs { name }),
-            Err(e) if e.is_not_found() => Err(AppendError::Missing { name }),
-            Err(e) => Err(e.into()),
+        if length.is_some_and(|length| length != size) || size > max_len(&name) {
+            return Err(AppendError::Differs { name });
+        }
+        match hash {
+            Some(hash) if digest(&self.get(&name).await?) != hash => Err(AppendError::Differs { name }),
+            _ => Ok(()),
         }
     }
 

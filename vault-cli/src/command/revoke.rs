@@ -103,14 +103,18 @@ fn remains(reencrypted: bool) -> Vec<&'static str> {
 }
 
 fn text_of(done: &Done) -> String {
-    let mut text = format!("{} can no longer read {}", done.member, done.dataset);
+    let mut text = if done.waits_for_steward {
+        format!("the grant of {} on {} is ended", done.member, done.dataset)
+    } else {
+        format!("{} can no longer read {}", done.member, done.dataset)
+    };
     match &done.rotation {
         Some(r) if !r.opened.is_empty() => text.push_str(&format!(
             "\nepoch {} is sealed to the {} cards that stay; {} manifest keys were re-wrapped, {} old objects deleted",
             r.epoch, r.sealed_to, r.rewrapped, r.deleted
         )),
         Some(r) => text.push_str(&format!("\nepoch {} was not sealed to it; {} old objects deleted", r.epoch, r.deleted)),
-        None => text.push_str("\nthe re-wrapping waits for a steward who holds the epoch: `seqvault rotate`. Until then nothing new can be uploaded"),
+        None => text.push_str("\nits keys still open what is stored until a steward who holds the epoch runs `seqvault rotate`; nothing new is sealed to them"),
     }
     if done.reencrypted_files > 0 {
         text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));

@@ -252,3 +252,178 @@ fn read_full(input: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> 
     }
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use getrandom::SysRng;
+    use rand_core::UnwrapErr;
+    use vault_core::suite::Suite;
+    use vault_keys::custodian::Custodian;
+    use vault_keys::memory::MemoryCustodian;
+
+    use super::*;
+
+    /// A head, its key, and the ciphertext that follows the head.
+    struct Sealed {
+        head: Head,
+        key: Secret32,
+        body: Vec<u8>,
+    }
+
+    fn sealed(input: impl Read) -> Sealed {
+        let rng = &mut UnwrapErr(SysRng);
+        let custodian = MemoryCustodian::generate(Suite::X25519, "test", 1_790_000_000, rng).unwrap();
+        let key = Secret32::generate(rng);
+        let head = Head::make(&[custodian.card().clone()], &key, rng).unwrap();
+        let mut out = Vec::new();
+        seal(&key, &head, input, &mut out, rng, &Stop::default(), &()).unwrap();
+        let body = out.split_off(head.as_bytes().len());
+        assert_eq!(out, head.as_bytes());
+        Sealed { head, key, body }
+    }
+
+    impl Sealed {
+        fn opens(&self, body: impl Read) -> (Vec<u8>, Result<u64, OpenError>) {
+            let mut out = Vec::new();
+            let done = open(&self.key, &self.head, body, &mut out, &Stop::default(), &());
+            (out, done)
+        }
+    }
+
+    /// Bytes that differ from segment to segment.
+    fn content(size: usize) -> Vec<u8> {
+        (0..size).map(|i| (i % 251) as u8 ^ (i >> 16) as u8).collect()
+    }
+
+    /// A reader that gives little at a time, and is interrupted.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            if self.1 % 7 == 0 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let len = buffer.len().min(self.0.len()).min(4099);
+            let (given, rest) = self.0.split_at(len);
+            buffer[..len].copy_from_slice(given);
+            self.0 = rest;
+            Ok(len)
+        }
+    }
+
+    const BATCH: usize = SEGMENTS * SEGMENT_PLAIN;
+
+    #[test]
+    fn every_size_reads_back() {
+        for size in [0, 1, SEGMENT_PLAIN - 1, SEGMENT_PLAIN, SEGMENT_PLAIN + 1, 3 * SEGMENT_PLAIN, BATCH - 1, BATCH]
+            .into_iter()
+            .chain([BATCH + 1, BATCH + SEGMENT_PLAIN, 2 * BATCH, 9 * BATCH + 5])
+        {
+            let plain = content(size);
+            let sealed = sealed(&plain[..]);
+            assert_eq!(sealed.body.len() as u64, vault_core::floe::ciphertext_len(size as u64), "{size}");
+            let (opened, done) = sealed.opens(&sealed.body[..]);
+            assert_eq!(done.unwrap(), size as u64);
+            assert!(opened == plain, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_changes_nothing() {
+        let plain = content(BATCH + 3 * SEGMENT_PLAIN);
+        let sealed = sealed(Trickle(&plain, 0));
+        let (opened, done) = sealed.opens(Trickle(&sealed.body, 0));
+        assert_eq!(done.unwrap(), plain.len() as u64);
+        assert!(opened == plain);
+    }
+
+    #[test]
+    fn a_body_is_what_the_core_opens() {
+        let plain = content(2 * SEGMENT_PLAIN);
+        let sealed = sealed(&plain[..]);
+        let aad = sealed.head.body_aad();
+        let opened =
+            vault_core::floe::open_bytes(&sealed.key, aad.as_bytes(), &sealed.body, plain.len() as u64).unwrap();
+        assert!(*opened == plain);
+    }
+
+    #[test]
+    fn every_truncation_is_refused_and_gives_only_whole_segments() {
+        let plain = content(2 * SEGMENT_PLAIN + 5);
+        let sealed = sealed(&plain[..]);
+        let whole = sealed.body.len();
+        let ends = [0, 1, HEADER - 1, HEADER, HEADER + 3, HEADER + 4, HEADER + SEGMENT - 1, HEADER + SEGMENT]
+            .into_iter()
+            .chain([HEADER + SEGMENT + 1, HEADER + 2 * SEGMENT, HEADER + 2 * SEGMENT + 3, whole - 1]);
+        for end in ends {
+            let (opened, done) = sealed.opens(&sealed.body[..end]);
+            assert!(matches!(done, Err(OpenError::Truncated(n)) if n == opened.len() as u64), "{end}: {done:?}");
+            assert_eq!(opened.len(), end.saturating_sub(HEADER) / SEGMENT * SEGMENT_PLAIN);
+            assert!(plain.starts_with(&opened));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_full_segment_or_batch_is_not_the_end_of_a_file() {
+        for size in [SEGMENT_PLAIN, BATCH] {
+            let sealed = sealed(&content(size + 1)[..]);
+            let cut = HEADER + size / SEGMENT_PLAIN * SEGMENT;
+            assert!(matches!(sealed.opens(&sealed.body[..cut]).1, Err(OpenError::Truncated(n)) if n == size as u64));
+        }
+    }
+
+    #[test]
+    fn every_extension_is_refused() {
+        for size in [0, 5, SEGMENT_PLAIN, BATCH] {
+            let sealed = sealed(&content(size)[..]);
+            for more in [1, 32, SEGMENT] {
+                let longer = [&sealed.body[..], &vec![0; more]].concat();
+                assert!(matches!(sealed.opens(&longer[..]).1, Err(OpenError::Extended)), "{size} + {more}");
+            }
+            let twice = [&sealed.body[..], &sealed.body[HEADER..]].concat();
+            assert!(matches!(sealed.opens(&twice[..]).1, Err(OpenError::Extended)));
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_is_refused() {
+        let plain = content(100);
+        let sealed = sealed(&plain[..]);
+        for at in 0..sealed.body.len() {
+            let mut body = sealed.body.clone();
+            body[at] ^= 1;
+            let (opened, done) = sealed.opens(&body[..]);
+            assert!(done.is_err(), "{at}");
+            assert!(opened.is_empty(), "{at}");
+        }
+    }
+
+    #[test]
+    fn segments_do_not_trade_places() {
+        let sealed = sealed(&content(3 * SEGMENT_PLAIN)[..]);
+        let mut body = sealed.body.clone();
+        let (first, second) = body[HEADER..HEADER + 2 * SEGMENT].split_at_mut(SEGMENT);
+        first.swap_with_slice(second);
+        let (opened, done) = sealed.opens(&body[..]);
+        assert!(matches!(done, Err(OpenError::Changed(0))));
+        assert!(opened.is_empty());
+    }
+
+    #[test]
+    fn a_body_opens_under_no_other_head() {
+        let (one, two) = (sealed(&b"one"[..]), sealed(&b"two"[..]));
+        let mut out = Vec::new();
+        let done = open(&one.key, &two.head, &one.body[..], &mut out, &Stop::default(), &());
+        assert!(matches!(done, Err(OpenError::Changed(0))));
+    }
+
+    #[test]
+    fn a_request_to_stop_stops() {
+        let stop = Stop::default();
+        stop.request();
+        let sealed = sealed(&b"x"[..]);
+        let done = open(&sealed.key, &sealed.head, &sealed.body[..], Vec::new(), &stop, &());
+        assert!(matches!(done, Err(OpenError::Stopped)));
+    }
+}

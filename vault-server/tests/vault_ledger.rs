@@ -10,22 +10,25 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Counting, Person, World, dataset, dataset_ledger, genesis, text};
+use common::{Counting, Person, World, dataset, dataset_ledger, genesis, granted_on, text};
 use object_store::memory::InMemory;
 use vault_core::ids::{Digest, EntryHash, LedgerId};
 use vault_core::layout::{BundleSize, ObjectName};
-use vault_core::ledger::fold::{Stop, Verdict};
+use vault_core::ledger::fold::{Stop, Verdict, entry_hash};
 use vault_core::ledger::statement::{
-    Body, Empty, MemberRetired, PackSet, Recovered, RecoveredTerms, RecoveryAction, UploaderSet,
+    Body, Empty, MemberRetired, PackSet, Recovered, RecoveredTerms, RecoveryAction, Reservation, Reserved, UploaderSet,
 };
 use vault_core::ledger::{DatasetState, VaultState};
 use vault_server::store::{Store, StoreError};
-use vault_server::vault::{Append, AppendError, InitError, LedgerError, OpenError, StateError, Vault};
+use vault_server::vault::{Append, AppendError, Doctor, InitError, LedgerError, OpenError, StateError, Vault};
 
 async fn store(dir: &Path) -> Store {
     Store::open_folder(dir).await.unwrap()
@@ -256,6 +259,37 @@ async fn a_bundle_that_proves_nothing_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_void_entry_can_not_make_a_wrong_bundle_count() {
+    let (_dir, mut world) = World::in_folder().await;
+    let (ledger, store) = (LedgerId::Vault, world.vault.store().clone());
+    while world.next_seq(&ledger) < 15 {
+        let body = world.small_talk();
+        world.say(&ledger, body).await;
+    }
+    // Another entry 14 that an officer signed too, and rubbish behind it that vouches for it.
+    let true_entries = world.vault.entries(&ledger, 0).await.unwrap();
+    let before = true_entries[..14].iter().fold(None, |before, stored| Some(entry_hash(before, stored)));
+    let body = world.small_talk();
+    let other = world.sign_at(&world.officer, &ledger, body, 14, before.unwrap());
+    let vouches = format!(r#"{{"prev":"{}"}}"#, entry_hash(before, &other));
+    let rubbish = Bytes::from(format!(r#"{{"payload":"{}"}}"#, vault_core::json::to_b64(vouches.as_bytes())));
+    let _ = store.create(&ObjectName::Entry { ledger: ledger.clone(), seq: 15 }, rubbish.clone()).await.unwrap();
+    world.follow(&ledger, &rubbish);
+    let wrong: Vec<&Bytes> = true_entries[..14].iter().chain([&other, &rubbish]).collect();
+    let wrong: Vec<u8> = wrong.iter().flat_map(|e| [&(e.len() as u32).to_be_bytes()[..], e].concat()).collect();
+    let _ = store.create(&bundle(BundleSize::Sixteen, 0), Bytes::from(wrong)).await.unwrap();
+    let body = world.small_talk();
+    world.say(&ledger, body).await;
+
+    let cold = world.reopen().await;
+    assert_eq!(cold.entries(&ledger, 0).await.unwrap()[14], other, "the bundle looks right");
+    assert_eq!(cold.single_entries(&ledger, 0).await.unwrap()[14], true_entries[14]);
+    let state = cold.state().await.unwrap();
+    assert!(state.stop().is_none());
+    assert_eq!(state.head().unwrap().hash, world.hash(&ledger));
+}
+
+#[tokio::test]
 async fn a_cold_read_takes_a_bundle_where_it_can() {
     let (counting, gets) = Counting::new(InMemory::new());
     let mut world = World::in_store(Store::over(Arc::new(counting), "memory")).await;
@@ -385,7 +419,7 @@ async fn a_fork_stops_a_dataset_until_an_officer_settles_it() {
     let refused = world.try_say(&dataset_ledger(), body.clone()).await.unwrap_err();
     assert!(matches!(refused, AppendError::Stopped(Stop::Fork { .. })), "{refused}");
 
-    let hash = vault_core::ledger::fold::entry_hash(Some(before), &fork);
+    let hash = entry_hash(Some(before), &fork);
     let terms = RecoveredTerms { action: RecoveryAction::Void, hash, ledger: dataset_ledger(), seq };
     world.say(&LedgerId::Vault, Body::Recovered(Recovered { approval: None, terms })).await;
     assert_same_as_cold(&world).await;
@@ -406,7 +440,7 @@ async fn a_fork_of_the_vault_ledger_is_settled_behind_it() {
     assert!(world.vault.state().await.unwrap().stop().is_some());
     let refused = world.try_say(&ledger, body.clone()).await.unwrap_err();
     assert!(matches!(refused, AppendError::Stopped(Stop::Fork { .. })), "{refused}");
-    let hash = vault_core::ledger::fold::entry_hash(Some(before), &fork);
+    let hash = entry_hash(Some(before), &fork);
     let terms = RecoveredTerms { action: RecoveryAction::Void, hash, ledger: ledger.clone(), seq };
     world.say(&ledger, Body::Recovered(Recovered { approval: None, terms })).await;
     world.say(&ledger, body).await;
@@ -446,6 +480,88 @@ async fn a_ledger_that_was_restored_to_an_earlier_point_is_folded_anew() {
     let state = world.vault.state().await.unwrap();
     assert_eq!(state.judged().len() as u64, before);
     assert!(state.is_current_member(&world.recipient.member, before - 1));
+}
+
+#[tokio::test]
+async fn a_grant_may_cite_a_reservation_that_is_there_and_no_other() {
+    let (_dir, mut world) = World::in_folder().await;
+    world.create_dataset().await;
+    let exposure = LedgerId::Exposure(Digest([4; 32]));
+    let member = world.recipient.member.clone();
+    let reserve = |added, total| {
+        let member = "recipient".parse().unwrap();
+        Body::Reserved(Reserved { added, dataset: dataset(), member, subjects: None, total })
+    };
+    let seq = world.say(&exposure, reserve(300, 300)).await;
+    let hash = world.hash(&exposure);
+    let refused = world.try_say(&exposure, reserve(300, 300)).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Void { reason: "not the new total", .. }), "{refused}");
+    let by_stranger = world.sign(&world.recipient, &exposure, reserve(1, 301));
+    assert!(matches!(world.append(&exposure, by_stranger).await, Err(AppendError::Void { .. })));
+
+    let seal = world.seal(1, &member, world.recipient.card()).await;
+    let nowhere = Reservation { hash: EntryHash([1; 32]), ledger: exposure.clone(), seq };
+    let refused = world.try_say(&dataset_ledger(), granted_on(&member, seal.clone(), Some(nowhere))).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Void { .. }), "{refused}");
+    let cited = Reservation { hash, ledger: exposure.clone(), seq };
+    world.say(&dataset_ledger(), granted_on(&member, seal, Some(cited))).await;
+    assert_same_as_cold(&world).await;
+    world.say(&exposure, reserve(200, 500)).await;
+    assert_same_as_cold(&world).await;
+    assert_eq!(world.vault.exposure(Digest([4; 32])).await.unwrap().total(), 500);
+    assert_eq!(world.vault.ledgers().await.unwrap().len(), 3);
+}
+
+#[test]
+#[cfg(unix)]
+fn after_kill_9_every_acknowledged_entry_is_there_and_the_ledger_has_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--test-threads", "1"])
+            .env("VAULT_TEST_DIR", dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let number = |line: String| line.strip_prefix("appended ")?.parse::<u64>().ok();
+        let mut acknowledged: Vec<u64> = Vec::new();
+        while acknowledged.len() < 20 + 7 * round {
+            acknowledged.extend(number(lines.next().unwrap().unwrap()));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged.extend(lines.map_while(Result::ok).filter_map(number));
+        runtime().block_on(async {
+            let vault = Vault::open(store(dir.path()).await).await.unwrap();
+            let entries = vault.entries(&LedgerId::Vault, 0).await.unwrap();
+            assert!(entries.len() as u64 > *acknowledged.iter().max().unwrap());
+            let state = vault.state().await.unwrap();
+            assert!(state.stop().is_none());
+            assert!(state.judged().iter().all(|judged| judged.verdict == Verdict::Applied));
+            let report = vault.doctor(&Doctor { now: i64::MAX, at_work: Duration::ZERO }).await.unwrap();
+            vault.repair(&report).await.unwrap();
+            assert_eq!(vault.entries(&LedgerId::Vault, 0).await.unwrap(), entries);
+        });
+    }
+}
+
+/// Not a test of its own: appends until it is killed.
+#[test]
+fn child() {
+    let Some(dir) = std::env::var_os("VAULT_TEST_DIR") else { return };
+    runtime().block_on(async {
+        let mut world = World::in_store(store(Path::new(&dir)).await).await;
+        loop {
+            let body = world.small_talk();
+            let seq = world.say(&LedgerId::Vault, body).await;
+            std::io::stdout().lock().write_all(format!("appended {seq}\n").as_bytes()).unwrap();
+        }
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 #[tokio::test]

@@ -4,10 +4,13 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{World, created, dataset, dataset_ledger, epoch_public, granted, text};
+use common::{Counting, World, created, dataset, dataset_ledger, epoch_public, granted, text};
+use object_store::memory::InMemory;
 use vault_core::floe;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{Digest, LedgerId, ManifestId, PackName, UploadId};
@@ -16,7 +19,7 @@ use vault_core::ledger::statement::{
     Body, DatasetDeleted, DatasetDeletedTerms, EpochClosed, EpochOpened, ManifestRemoved, MemberRetired, Revoked, Seal,
     Seen,
 };
-use vault_server::store::StoreError;
+use vault_server::store::{Store, StoreError};
 use vault_server::vault::{AppendError, Doctor, Finding, PutError, RemoveError};
 
 /// What the doctor says when everything is old enough.
@@ -211,6 +214,38 @@ async fn only_a_closed_upload_is_swept() {
         [ObjectName::Manifest { dataset: dataset.clone(), manifest: good.manifest }]
     );
     assert_eq!(world.names(&upload_prefix(&dataset, &kept)).await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_interrupted_sweep_is_finished_by_the_next() {
+    let (failing, _, deletes_left) = Counting::failing(InMemory::new());
+    let mut world = World::in_store(Store::over(Arc::new(failing), "memory")).await;
+    world.create_dataset().await;
+    for deletions in 0.. {
+        deletes_left.store(u64::MAX, Ordering::SeqCst);
+        let upload = world.open_upload().await;
+        for _ in 0..2 {
+            world.put_manifest(upload, 1, &[10]).await;
+        }
+        world.close_upload(upload).await;
+        deletes_left.store(deletions, Ordering::SeqCst);
+        let swept = world.vault.sweep(&dataset(), &upload).await;
+        let manifests = world.names(&manifests_prefix(&dataset())).await;
+        for manifest in manifests {
+            let ObjectName::Manifest { dataset, manifest } = manifest else { panic!() };
+            let list = ObjectName::PackList { dataset, upload, manifest };
+            assert!(world.vault.store().size(&list).await.unwrap().is_some(), "nothing tells of the manifest any more");
+        }
+        deletes_left.store(u64::MAX, Ordering::SeqCst);
+        world.vault.sweep(&dataset(), &upload).await.unwrap();
+        assert!(world.names(&upload_prefix(&dataset(), &upload)).await.is_empty());
+        assert!(world.names(&manifests_prefix(&dataset())).await.is_empty());
+        assert!(!world.names(&epochs_prefix(&dataset())).await.iter().any(|n| matches!(n, ObjectName::Header { .. })));
+        if swept.is_ok() {
+            assert_eq!(deletions, 2 * 5);
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! synced yet; deletes, which are not synced at all; and a root that is recreated silently after an unmount.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -186,11 +186,11 @@ impl Identity {
 
 /// Syncs a file or a folder.
 fn sync(path: &Path) -> Result<(), StoreError> {
-    // Windows can't open a folder as a file; there the file system's journal orders the names.
+    // Windows can't open a folder as a file, where the file system's journal orders the names; and it syncs a file only for a writer.
     if cfg!(not(unix)) && path.is_dir() {
         return Ok(());
     }
-    let file = File::open(path).map_err(|e| failed(path, e))?;
+    let file = OpenOptions::new().read(true).write(cfg!(not(unix))).open(path).map_err(|e| failed(path, e))?;
     file.sync_all().map_err(|source| StoreError::NotSynced { path: path.display().to_string(), source })
 }
 

@@ -70,7 +70,24 @@ impl Vault {
     /// If the store fails or there is a gap after `from`.
     pub async fn entries(&self, ledger: &LedgerId, from: u64) -> Result<Vec<Bytes>, LedgerError> {
         let index = self.index(ledger, from).await?;
-        let pieces = plan(&index);
+        self.read(ledger, &index).await
+    }
+
+    /// As [`Self::entries`], without bundles: for a reader whose fold of those stopped at a fork.
+    ///
+    /// A void entry says of the one before it whatever its writer liked, so where one is the last of a bundle it can make a wrong bundle look
+    /// right. The next entry that counts shows that, as a fork which the single entries do not have.
+    ///
+    /// # Errors
+    /// As [`Self::entries`].
+    pub async fn single_entries(&self, ledger: &LedgerId, from: u64) -> Result<Vec<Bytes>, LedgerError> {
+        let mut index = self.index(ledger, from).await?;
+        index.bundles.clear();
+        self.read(ledger, &index).await
+    }
+
+    async fn read(&self, ledger: &LedgerId, index: &Index) -> Result<Vec<Bytes>, LedgerError> {
+        let pieces = plan(index);
         let read = stream::iter(pieces).map(|piece| self.read_piece(ledger, piece, &index.bundles));
         let read: Vec<Vec<Bytes>> = read.buffered(AT_ONCE).try_collect().await?;
         Ok(read.into_iter().flatten().collect())

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
 use vault_core::ledger::exposure::{ExposureState, Exposures};
+use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Entry, Reservation, Said, VaultHead};
 use vault_core::ledger::vault::{GenesisError, VaultState};
 
@@ -134,13 +135,21 @@ impl Vault {
             Some(grown) => grown,
             None => {
                 let entries = self.entries(&LedgerId::Vault, 0).await?;
-                let id = self.id;
-                let fold = move || Ok(Known::new(VaultState::fold(&id, &entries)?, &entries));
-                self.compute(fold).await?
+                let fresh = self.fold_vault_of(entries).await?;
+                if is_fork(fresh.state.stop()) {
+                    self.fold_vault_of(self.single_entries(&LedgerId::Vault, 0).await?).await?
+                } else {
+                    fresh
+                }
             }
         };
         *lock(&self.folds.vault) = Some(fresh.clone());
         Ok(fresh)
+    }
+
+    async fn fold_vault_of(&self, entries: Vec<Bytes>) -> Result<Known<VaultState>, StateError> {
+        let id = self.id;
+        self.compute(move || Ok(Known::new(VaultState::fold(&id, &entries)?, &entries))).await
     }
 
     /// Goes on from a kept state. `None` if it has to be folded anew.
@@ -194,22 +203,40 @@ impl Vault {
         let fresh = match grown {
             Some(grown) => grown,
             None => {
-                if entries.len() as u64 != count {
+                // Only what was there before the vault ledger was read: a later entry may cite a later vault entry.
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                if entries.len() != count {
                     entries = self.entries(&ledger, 0).await?;
-                    // Only what was there before the vault ledger was read: a later entry may cite a later vault entry.
-                    entries.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                    entries.truncate(count);
                 }
-                let (id, vault, exposures) = (dataset.clone(), Arc::clone(&vault), Arc::clone(&exposures));
-                let fold = move || match DatasetState::fold(&vault, &exposures, &id, &entries) {
-                    Ok(state) => Ok(Known::new(state, &entries)),
-                    Err(source) => Err(StateError::Creation { dataset: id, source }),
-                };
-                self.compute(fold).await?
+                let fresh = self.fold_dataset_of(dataset, &vault, &exposures, entries).await?;
+                if is_fork(fresh.state.stop()) {
+                    let mut entries = self.single_entries(&ledger, 0).await?;
+                    entries.truncate(count);
+                    self.fold_dataset_of(dataset, &vault, &exposures, entries).await?
+                } else {
+                    fresh
+                }
             }
         };
         let view = View { vault, dataset: Arc::clone(&fresh.state), exposures, entries: count };
         self.folds.keep(dataset.clone(), fresh, basis);
         Ok(view)
+    }
+
+    async fn fold_dataset_of(
+        &self,
+        dataset: &DatasetId,
+        vault: &Arc<VaultState>,
+        exposures: &Arc<Exposures>,
+        entries: Vec<Bytes>,
+    ) -> Result<Known<DatasetState>, StateError> {
+        let (id, vault, exposures) = (dataset.clone(), Arc::clone(vault), Arc::clone(exposures));
+        let fold = move || match DatasetState::fold(&vault, &exposures, &id, &entries) {
+            Ok(state) => Ok(Known::new(state, &entries)),
+            Err(source) => Err(StateError::Creation { dataset: id, source }),
+        };
+        self.compute(fold).await
     }
 
     /// An exposure ledger's state as if `next` were appended.
@@ -329,6 +356,10 @@ fn grow_dataset(
     state.extend(vault, exposures, entries.get(1..).unwrap_or_default());
     // Only a fold of everything is believed when it stops: more of the vault ledger may have settled it.
     state.stop().is_none().then(|| known.grown(state, entries))
+}
+
+const fn is_fork(stop: Option<&Stop>) -> bool {
+    matches!(stop, Some(Stop::Fork { .. }))
 }
 
 /// A panic elsewhere leaves the cache as it was: every value in it is whole.

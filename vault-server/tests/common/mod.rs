@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path as Key;
 use object_store::{
@@ -36,8 +37,8 @@ use vault_core::layout::ObjectName;
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::{
     Algorithms, ApprovalCounts, Body, DatasetCreated, EpochSeal, Facts, FirstEpoch, Genesis, GenesisMember, GrantTerms,
-    Granted, Info, Jurisdiction, ManifestHash, MemberEnrolled, OrganisationKind, PackSet, PacksHash, Role, RoleSet,
-    Seal, Statement, Text, UploadClosed, UploadCommitted, UploadOpened, VaultHead,
+    Granted, Info, Jurisdiction, ManifestHash, MemberEnrolled, OrganisationKind, PackSet, PacksHash, Reservation, Role,
+    RoleSet, Seal, Statement, Text, UploadClosed, UploadCommitted, UploadOpened, VaultHead,
 };
 use vault_core::pack::{Groups, PackEntry, PackHash, PackList};
 use vault_core::seal::PrivateKey;
@@ -344,26 +345,37 @@ pub fn created(seal: EpochSeal) -> Body {
 }
 
 pub fn granted(member: &MemberId, seal: EpochSeal) -> Body {
+    granted_on(member, seal, None)
+}
+
+pub fn granted_on(member: &MemberId, seal: EpochSeal, reservation: Option<Reservation>) -> Body {
     Body::Granted(Granted {
         approval: None,
-        reservation: None,
+        reservation,
         seals: [seal].into_iter().collect(),
         terms: GrantTerms { ends: None, facts: Facts::default(), member: member.clone() },
         trace: None,
     })
 }
 
-/// A store that counts its requests.
+/// A store that counts its requests, and can fail after a number of deletions.
 #[derive(Debug)]
 pub struct Counting<T> {
-    pub inner: T,
-    pub gets: Arc<AtomicU64>,
+    inner: T,
+    gets: Arc<AtomicU64>,
+    deletes_left: Arc<AtomicU64>,
 }
 
 impl<T> Counting<T> {
     pub fn new(inner: T) -> (Self, Arc<AtomicU64>) {
-        let gets = Arc::new(AtomicU64::new(0));
-        (Self { inner, gets: Arc::clone(&gets) }, gets)
+        let (store, gets, _) = Self::failing(inner);
+        (store, gets)
+    }
+
+    /// With the number of reads, and the number of deletions that succeed from now on.
+    pub fn failing(inner: T) -> (Self, Arc<AtomicU64>, Arc<AtomicU64>) {
+        let (gets, deletes_left) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(u64::MAX)));
+        (Self { inner, gets: Arc::clone(&gets), deletes_left: Arc::clone(&deletes_left) }, gets, deletes_left)
     }
 }
 
@@ -396,7 +408,12 @@ impl<T: ObjectStore> ObjectStore for Counting<T> {
         &self,
         keys: BoxStream<'static, object_store::Result<Key>>,
     ) -> BoxStream<'static, object_store::Result<Key>> {
-        self.inner.delete_stream(keys)
+        let left = Arc::clone(&self.deletes_left);
+        let keys = keys.map(move |key| {
+            let may = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+            if may { key } else { Err(object_store::Error::Generic { store: "failing", source: "no more".into() }) }
+        });
+        self.inner.delete_stream(keys.boxed())
     }
 
     fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {

@@ -14,11 +14,13 @@
 pub mod client;
 pub mod clock;
 pub mod command;
+pub mod commit;
 pub mod error;
 pub mod interrupt;
 pub mod keyring;
 pub mod output;
 pub mod patterns;
+pub mod progress;
 pub mod rotate;
 pub mod seals;
 pub mod sealed_file;

@@ -4,7 +4,6 @@
 //! entry that was not read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -94,7 +93,7 @@ impl Session {
     /// # Errors
     /// As [`Session::open`], but for the last.
     pub async fn open_even_if_stopped(globals: &Globals) -> Outcome<Self> {
-        let client = crate::client::local::open(Path::new(globals.location()?)).await?;
+        let client = crate::client::open(globals.location()?).await?;
         let state = globals.state()?;
         let entries = client.entries(&LedgerId::Vault, 0).await?;
         let id = vault_id(&entries, client.location())?;
@@ -109,7 +108,7 @@ impl Session {
             .hint("if it was moved on purpose, join it again with an invitation"));
         }
         let vault = fold_vault(&id, &entries)?;
-        let mut session = Self { client: Arc::new(client), vault, state, known, remembers: true };
+        let mut session = Self { client, vault, state, known, remembers: true };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)

@@ -97,7 +97,8 @@ impl Room {
         let streamed = self.run(&["open", "f.sealed", "-o", "-", "--identity", "anna.id"]);
         assert_eq!(streamed.status.code(), Some(code));
         assert!(
-            plain.starts_with(&streamed.stdout) && streamed.stdout.len() % SEGMENT == 0 || streamed.stdout == plain
+            plain.starts_with(&streamed.stdout) && streamed.stdout.len().is_multiple_of(SEGMENT)
+                || streamed.stdout == plain
         );
         assert!(!self.names().iter().any(|n| n.starts_with('.')), "{:?}", self.names());
         said

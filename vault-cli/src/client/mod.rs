@@ -3,7 +3,12 @@
 //!
 //! A client is not trusted: it stores, lists and orders. What its answers mean is decided by the fold, in this process.
 
+#[cfg(debug_assertions)]
+mod faulty;
 pub mod local;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +65,33 @@ pub trait Client: PackStore {
 
     /// Checks derived objects and leftovers, and makes again what can be.
     async fn doctor(&self, repair: bool) -> Outcome<Derived>;
+}
+
+/// Opens the vault at a location.
+///
+/// # Errors
+/// If there is none, or of another version.
+pub async fn open(location: &str) -> Outcome<Arc<dyn Client>> {
+    ready(Arc::new(local::open(Path::new(location)).await?))
+}
+
+/// Makes a vault at a location that is empty or does not exist.
+///
+/// # Errors
+/// If the place is in use, or can't be written.
+pub async fn init(location: &str, genesis: Bytes) -> Outcome<Arc<dyn Client>> {
+    ready(Arc::new(local::init(Path::new(location), genesis).await?))
+}
+
+#[cfg(debug_assertions)]
+fn ready(client: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
+    faulty::wrap(client)
+}
+
+#[cfg(not(debug_assertions))]
+#[expect(clippy::unnecessary_wraps, reason = "what a debug build does can fail")]
+fn ready(client: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
+    Ok(client)
 }
 
 /// Turns what the store says of one object into a failure that names it.

@@ -105,11 +105,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let id = VaultId(entry_hash(None, &stored).0);
     // What this vault's own readers would refuse is never written.
     VaultState::fold(&id, &[&stored]).map_err(|e| Failure::usage(e.to_string()))?;
-    let client = crate::client::local::init(std::path::Path::new(location), Bytes::from(stored.clone())).await?;
-    if let Append::Taken = crate::client::Client::append(&client, &LedgerId::Vault, 0, Bytes::from(stored)).await? {
+    let client = crate::client::init(location, Bytes::from(stored.clone())).await?;
+    if let Append::Taken = client.append(&LedgerId::Vault, 0, Bytes::from(stored)).await? {
         return Err(Failure::new(Kind::Conflict, format!("{location} became another vault in the meantime")));
     }
-    let mut session = Session::begin(std::sync::Arc::new(client), state, &id).await?;
+    let mut session = Session::begin(client, state, &id).await?;
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };
         session.append_vault(&signer, &Body::RoleSet(role)).await?;

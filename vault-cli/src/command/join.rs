@@ -1,15 +1,11 @@
 //! `seqvault join`: accept an invitation. No vault is trusted on first use. Spec 4.7.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 use vault_core::ids::{EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::json;
 use vault_core::ledger::vault::VaultState;
 
-use crate::client::Client;
 use crate::error::{Failure, Outcome};
 use crate::session::Session;
 use crate::settings::Globals;
@@ -94,7 +90,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let state = globals.state()?;
     let card = globals.card()?;
     let location = args.at.as_deref().unwrap_or(&invitation.location);
-    let client: Arc<dyn Client> = Arc::new(crate::client::local::open(Path::new(location)).await?);
+    let client = crate::client::open(location).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let vault = VaultState::fold(&invitation.vault, &entries).map_err(|e| {
         Failure::integrity(format!("{location}: {e}")).hint("this is not the vault that you were invited to")

@@ -13,6 +13,7 @@ pub mod log;
 pub mod ls;
 pub mod member;
 pub mod open;
+pub mod put;
 pub mod revoke;
 pub mod rm;
 pub mod rotate;
@@ -40,6 +41,8 @@ pub enum Command {
     Member(member::Args),
     #[allow(missing_docs, reason = "as above")]
     Dataset(dataset::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Put(put::Args),
     #[allow(missing_docs, reason = "as above")]
     Ls(ls::Args),
     #[allow(missing_docs, reason = "as above")]
@@ -74,6 +77,7 @@ impl Command {
             Self::Join(args) => join::run(globals, args).await,
             Self::Member(args) => member::run(globals, args).await,
             Self::Dataset(args) => dataset::run(globals, args).await,
+            Self::Put(args) => put::run(globals, args).await,
             Self::Ls(args) => ls::run(globals, args).await,
             Self::Rm(args) => rm::run(globals, args).await,
             Self::Grant(args) => grant::run(globals, args).await,
@@ -85,4 +89,20 @@ impl Command {
             Self::Doctor(args) => doctor::run(globals, args).await,
         }
     }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Transparent errors say the same again.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
 }

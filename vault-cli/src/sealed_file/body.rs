@@ -292,7 +292,7 @@ mod tests {
 
     /// Bytes that differ from segment to segment.
     fn content(size: usize) -> Vec<u8> {
-        (0..size).map(|i| (i % 251) as u8 ^ (i >> 16) as u8).collect()
+        (0..size).map(|i| u8::try_from((i % 251) ^ ((i >> 16) & 3)).unwrap()).collect()
     }
 
     /// A reader that gives little at a time, and is interrupted.
@@ -301,7 +301,7 @@ mod tests {
     impl Read for Trickle<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             self.1 += 1;
-            if self.1 % 7 == 0 {
+            if self.1.is_multiple_of(7) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let len = buffer.len().min(self.0.len()).min(4099);

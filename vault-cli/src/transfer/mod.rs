@@ -3,18 +3,30 @@
 //! Knows no command line, no ledger and no terminal: it is given files and keys and a [`PackStore`], and reports through
 //! [`Progress`]. What is signed about an upload, and to whom its manifest keys are sealed, is the caller's.
 
+mod fill;
 mod journal;
 mod pool;
 mod progress;
+mod put;
 mod source;
 mod store;
 mod walk;
 
 pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};
 pub use progress::{Phase, Progress};
+pub use put::{PutError, PutOptions, Upload, Uploaded};
 pub use source::{Checksums, InputError, InputProblem};
 pub use store::{ObjectError, PackStore, Retry, StoreError};
 pub use walk::{Argument, Found, Input, Kind, Skipped, Source, Stream, WalkError, walk};
 
+use vault_core::floe;
+
 /// How the names of files end that a get has not finished.
 pub(crate) const PART_SUFFIX: &str = ".seqvault-part";
+
+/// The size of the plaintext whose FLOE ciphertext has this length.
+pub(crate) fn plain_len(sealed: u64) -> Option<u64> {
+    let body = sealed.checked_sub(floe::HEADER as u64)?;
+    let size = body.checked_sub(floe::OVERHEAD as u64 * body.div_ceil(floe::SEGMENT as u64))?;
+    (floe::ciphertext_len(size) == sealed).then_some(size)
+}

@@ -47,9 +47,11 @@ pub enum InputProblem {
     /// Its size or time of modification is another one than when its reading began, or it ended too early or too late.
     #[error("it changed while it was read: run the same command again when nothing writes to it")]
     Changed,
-    /// It is a stream that began otherwise in the interrupted run.
-    #[error("it is not the stream that the interrupted upload began with")]
-    OtherStream,
+    /// It is a stream that was read, but something differs from the interrupted run, and it must be read once more.
+    #[error(
+        "the inputs differ from the interrupted upload, and a stream can't be read twice: run the same command again"
+    )]
+    StreamOver,
     /// It can't be read.
     #[error("it can't be read")]
     Io(#[from] io::Error),
@@ -106,7 +108,7 @@ impl<'a> Reading<'a> {
     pub(super) fn open(input: &'a Input, checksums: Checksums) -> Result<Self, InputError> {
         let body = match &input.source {
             Source::File(path) => open_file(path),
-            Source::Stream(stream) => stream.take().ok_or(InputProblem::OtherStream).and_then(|mut reader| {
+            Source::Stream(stream) => stream.take().ok_or(InputProblem::StreamOver).and_then(|mut reader| {
                 let ahead = read_byte(&mut reader)?;
                 Ok(Body::Stream { reader, modified: stream.modified(), ahead })
             }),

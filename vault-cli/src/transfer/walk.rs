@@ -50,6 +50,11 @@ impl Stream {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether somebody took it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     pub(super) const fn modified(&self) -> i64 {
         self.modified
     }

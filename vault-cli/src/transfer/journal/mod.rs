@@ -21,6 +21,7 @@ use vault_core::ids::{CardId, DatasetId, Digest, MemberId, UploadId, VaultId};
 use vault_core::secret::Secret32;
 use vault_core::suite::Suite;
 
+use super::plain_len;
 use state::{Record, State};
 
 const MAGIC: &[u8; 8] = b"SVJRNL01";
@@ -190,7 +191,12 @@ impl Journal {
     /// # Errors
     /// If the file can't be removed.
     pub fn erase(self) -> Result<(), JournalError> {
-        erase(&self.path).map_err(|problem| JournalError { path: self.path, problem })
+        self.remove()
+    }
+
+    /// As [`Journal::erase`], for a holder who shares it.
+    pub(super) fn remove(&self) -> Result<(), JournalError> {
+        erase(&self.path).map_err(|problem| JournalError { path: self.path.clone(), problem })
     }
 
     pub(super) const fn state(&self) -> &State {
@@ -311,12 +317,6 @@ fn open_record(key: &Secret32, aad: &[u8], sealed: &[u8]) -> Result<Record, Jour
     let size = plain_len(sealed.len() as u64).ok_or(JournalProblem::Malformed)?;
     let plain = floe::open_bytes(key, aad, sealed, size).map_err(|_| JournalProblem::Authentication)?;
     record::decode(&plain).map_err(|record::Malformed| JournalProblem::Malformed)
-}
-
-// The size whose ciphertext has this length.
-fn plain_len(sealed: u64) -> Option<u64> {
-    let body = sealed.checked_sub(floe::HEADER as u64)?;
-    body.checked_sub(floe::OVERHEAD as u64 * body.div_ceil(floe::SEGMENT as u64))
 }
 
 // The next frame's body; `None` at the end, and where a frame is torn.

@@ -131,7 +131,7 @@ fn put_pack(out: &mut Out, pack: &Pack) {
     out.list(pack.groups.iter(), |out, group| out.raw(group));
     out.list(pack.checkpoint.done.iter(), |out, done| {
         out.u32(done.file);
-        put_stamp(out, &done.stamp);
+        out.option(done.stamp.as_ref(), put_stamp);
         out.raw(&done.blake3.0);
     });
     out.option(pack.checkpoint.partial.as_ref(), |out, partial| {
@@ -249,7 +249,8 @@ fn take_file(from: &mut In<'_>) -> Result<Arc<PlannedFile>, Malformed> {
 fn take_pack(from: &mut In<'_>) -> Result<Pack, Malformed> {
     let entry = PackEntry { name: PackName(*from.array()?), length: from.u32()?, blake3: from.digest()? };
     let groups = from.list(|from| from.array().copied())?;
-    let done = from.list(|from| Ok(Done { file: from.u32()?, stamp: take_stamp(from)?, blake3: from.digest()? }))?;
+    let done =
+        from.list(|from| Ok(Done { file: from.u32()?, stamp: from.option(take_stamp)?, blake3: from.digest()? }))?;
     let partial = from.option(|from| {
         Ok(Partial {
             file: from.u32()?,
@@ -292,7 +293,7 @@ mod tests {
             entry: PackEntry { name: PackName([1; 16]), length: 77, blake3: Digest([2; 32]) },
             groups: vec![[3; 32], [4; 32]],
             checkpoint: Checkpoint {
-                done: vec![Done { file: 0, stamp, blake3: Digest([5; 32]) }],
+                done: vec![Done { file: 0, stamp: Some(stamp), blake3: Digest([5; 32]) }],
                 partial: Some(Partial { file: 1, stamp: Some(stamp), consumed: 4, prefix: Digest([6; 32]) }),
             },
         };

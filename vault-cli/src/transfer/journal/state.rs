@@ -5,7 +5,7 @@
 //! one of the two is kept and the other is not: so the other can be made again without sealing that segment again, and no
 //! IV is ever used twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,7 +39,8 @@ pub(in super::super) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Done {
     pub(in super::super) file: u32,
-    pub(in super::super) stamp: Stamp,
+    /// None for a stream.
+    pub(in super::super) stamp: Option<Stamp>,
     pub(in super::super) blake3: Digest,
 }
 
@@ -167,6 +168,11 @@ impl ManifestState {
         self.packs.iter().find(|(_, pack)| void(pack)).map(|(index, _)| *index)
     }
 
+    /// What is known of files without reading them, by number; streams have nothing.
+    pub(in super::super) fn stamps(&self) -> HashMap<u32, Stamp> {
+        self.packs.values().flat_map(|pack| pack.checkpoint.stamps()).collect()
+    }
+
     /// The straddles that `Acked` must carry for the pack at `index`: those whose other pack is not kept.
     pub(in super::super) fn needs_straddles(&self, index: u32) -> (bool, bool) {
         let kept = |index: Option<u32>| index.is_some_and(|index| self.packs.contains_key(&index));
@@ -215,6 +221,30 @@ impl ManifestState {
 }
 
 impl Checkpoint {
+    /// The first file about which two checkpoints of one pack disagree.
+    pub(in super::super) fn first_difference(&self, other: &Self) -> Option<u32> {
+        let lists = |checkpoint: &Self| {
+            let done = checkpoint.done.iter().map(|done| (done.file, Some(done.clone()), None));
+            let partial = checkpoint.partial.iter().map(|part| (part.file, None, Some(part.clone())));
+            done.chain(partial).collect::<Vec<_>>()
+        };
+        let (a, b) = (lists(self), lists(other));
+        let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+        a.get(same).into_iter().chain(b.get(same)).map(|(file, ..)| *file).min()
+    }
+
+    /// The last file of which the pack holds anything.
+    pub(in super::super) fn last_file(&self) -> Option<u32> {
+        let done = self.done.last().map(|done| done.file);
+        self.partial.as_ref().map(|part| part.file).or(done)
+    }
+
+    fn stamps(&self) -> impl Iterator<Item = (u32, Stamp)> {
+        let done = self.done.iter().map(|done| (done.file, done.stamp));
+        let partial = self.partial.iter().map(|part| (part.file, part.stamp));
+        done.chain(partial).filter_map(|(file, stamp)| Some((file, stamp?)))
+    }
+
     // Whether the pack holds anything of file `from` or a later one.
     fn touches(&self, from: u32) -> bool {
         self.done.iter().any(|done| done.file >= from) || self.partial.as_ref().is_some_and(|part| part.file >= from)

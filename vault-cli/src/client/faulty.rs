@@ -1,0 +1,224 @@
+//! Faults on purpose, for the end-to-end tests and in debug builds only: dies or waits at a chosen call that changes the vault.
+//!
+//! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
+//! - `SEQVAULT_TEST_PAUSE=append:N:FILE` or `any:N:FILE`: before the N-th append, or the N-th call that changes something, makes
+//!   FILE and waits until somebody deletes it. So two commands can be interleaved at a point, and not by luck.
+//!
+//! Calls are counted from 1, in the order in which they begin.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::process::{Signal, getpid, kill_process};
+use vault_core::ids::{DatasetId, LedgerId, UploadId};
+use vault_core::layout::ObjectName;
+
+use super::{Append, Client, Derived};
+use crate::error::{Failure, Outcome};
+use crate::transfer::{PackStore, StoreError};
+
+/// How often it looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A client with the faults that the environment asks for; the client itself if it asks for none.
+///
+/// # Errors
+/// If the environment asks for something else.
+pub(super) fn wrap(inner: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
+    let asked = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let kill = asked("SEQVAULT_TEST_KILL").map(|text| Kill::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
+    let pause = asked("SEQVAULT_TEST_PAUSE").map(|text| Pause::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
+    if kill.is_none() && pause.is_none() {
+        return Ok(inner);
+    }
+    Ok(Arc::new(Faulty { inner, kill, pause, calls: AtomicU64::new(0), appends: AtomicU64::new(0) }))
+}
+
+fn bad(text: &str) -> Failure {
+    Failure::usage(format!("{text}: no fault of the tests"))
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    Before(u64),
+    After(u64),
+}
+
+impl Kill {
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("before", n) => n.parse().ok().map(Self::Before),
+            ("after", n) => n.parse().ok().map(Self::After),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pause {
+    only_appends: bool,
+    number: u64,
+    file: PathBuf,
+}
+
+impl Pause {
+    fn parse(text: &str) -> Option<Self> {
+        let (what, rest) = text.split_once(':')?;
+        let (number, file) = rest.split_once(':')?;
+        let only_appends = match what {
+            "append" => true,
+            "any" => false,
+            _ => return None,
+        };
+        Some(Self { only_appends, number: number.parse().ok()?, file: file.into() })
+    }
+
+    async fn wait(&self) -> Outcome<()> {
+        std::fs::write(&self.file, b"").map_err(|e| Failure::file(&self.file, &e))?;
+        while self.file.exists() {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+struct Faulty {
+    inner: Arc<dyn Client>,
+    kill: Option<Kill>,
+    pause: Option<Pause>,
+    calls: AtomicU64,
+    appends: AtomicU64,
+}
+
+impl Faulty {
+    /// A call that changes something begins; its number.
+    async fn begin(&self, is_append: bool) -> Outcome<u64> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let append = if is_append { self.appends.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        if let Some(pause) = &self.pause {
+            let number = if pause.only_appends { append } else { call };
+            if number == pause.number {
+                pause.wait().await?;
+            }
+        }
+        if matches!(self.kill, Some(Kill::Before(n)) if n == call) {
+            return Err(die().await);
+        }
+        Ok(call)
+    }
+
+    /// It has ended.
+    async fn end<T>(&self, call: u64, result: T) -> T {
+        if matches!(self.kill, Some(Kill::After(n)) if n == call) {
+            die().await;
+        }
+        result
+    }
+}
+
+/// Does not return where signals work.
+async fn die() -> Failure {
+    if kill_process(getpid(), Signal::KILL).is_ok() {
+        std::future::pending::<()>().await;
+    }
+    Failure::usage("the kill that the tests asked for did not happen")
+}
+
+fn stopped(failure: Failure) -> StoreError {
+    StoreError::Failed(Box::new(failure))
+}
+
+#[async_trait]
+impl PackStore for Faulty {
+    async fn put_new(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let call = self.begin(false).await.map_err(stopped)?;
+        let result = self.inner.put_new(name, bytes).await;
+        self.end(call, result).await
+    }
+
+    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(name, range).await
+    }
+
+    async fn get(&self, name: &ObjectName, max: u64) -> Result<Bytes, StoreError> {
+        self.inner.get(name, max).await
+    }
+
+    async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.inner.size(name).await
+    }
+}
+
+#[async_trait]
+impl Client for Faulty {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    async fn ledgers(&self) -> Outcome<Vec<(LedgerId, u64)>> {
+        self.inner.ledgers().await
+    }
+
+    async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
+        self.inner.entries(ledger, from).await
+    }
+
+    async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append> {
+        let call = self.begin(true).await?;
+        let result = self.inner.append(ledger, seq, entry).await;
+        self.end(call, result).await
+    }
+
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64> {
+        let call = self.begin(false).await?;
+        let result = self.inner.delete_epochs(dataset, below).await;
+        self.end(call, result).await
+    }
+
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64> {
+        let call = self.begin(false).await?;
+        let result = self.inner.sweep(dataset, upload).await;
+        self.end(call, result).await
+    }
+
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64> {
+        let call = self.begin(false).await?;
+        let result = self.inner.delete_hidden(dataset).await;
+        self.end(call, result).await
+    }
+
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<()> {
+        let call = self.begin(false).await?;
+        let result = self.inner.withdraw(name).await;
+        self.end(call, result).await
+    }
+
+    async fn doctor(&self, repair: bool) -> Outcome<Derived> {
+        self.inner.doctor(repair).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_names_a_moment_and_a_number() {
+        assert!(matches!(Kill::parse("before:3"), Some(Kill::Before(3))));
+        assert!(matches!(Kill::parse("after:1"), Some(Kill::After(1))));
+        let pause = Pause::parse("append:2:/tmp/a:b").unwrap();
+        assert!(pause.only_appends && pause.number == 2 && pause.file == PathBuf::from("/tmp/a:b"));
+        assert!(!Pause::parse("any:1:x").unwrap().only_appends);
+        for wrong in ["", "before", "before:x", "at:1"] {
+            assert!(Kill::parse(wrong).is_none(), "{wrong}");
+        }
+        for wrong in ["append:1", "append:x:y", "put:1:f"] {
+            assert!(Pause::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}

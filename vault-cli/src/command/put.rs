@@ -1,0 +1,365 @@
+//! `seqvault put`: seal files and add them to a dataset; visible at once when committed. Spec page 3 and 5.5.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use rand_core::{Rng, UnwrapErr};
+use serde::Serialize;
+use vault_core::hazmat::kdf::Sha256;
+use vault_core::ids::{DatasetId, Digest, UploadId};
+use vault_core::ledger::dataset::{DatasetState, UploadStatus};
+use vault_core::ledger::statement::{Body, UploadOpened};
+use vault_core::manifest::{FileRef, Found as InView, VaultPath};
+use vault_core::seal;
+
+use crate::commit;
+use crate::error::{Failure, Kind, Outcome};
+use crate::keyring::{self, Keyring};
+use crate::output;
+use crate::progress::Meter;
+use crate::session::{Session, Signer};
+use crate::settings::Globals;
+use crate::transfer::{
+    Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, PutError, PutOptions,
+    Stream, Upload, WalkError, walk,
+};
+
+const DAY: u64 = 86_400;
+
+/// Seal files or folders and add them to a dataset (uploaders, stewards)
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "Examples:
+  seqvault put run-42 /data/run-42            stored as run-42/...
+  seqvault put run-42 /data/run-42/           what is in it, without the folder's name
+  samtools view -b in.cram | seqvault put run-42 - --name sample.bam
+
+Interrupted, the same command goes on where it stopped. Links, sockets and devices are reported and left out.")]
+pub struct Args {
+    /// The dataset
+    dataset: DatasetId,
+    /// Files, folders, or - for standard input
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The path to store standard input under
+    #[arg(long, value_name = "PATH")]
+    name: Option<String>,
+    /// Take over paths that the dataset has already (your own, or any as a steward; needs a grant)
+    #[arg(long)]
+    replace: bool,
+    /// Also record these digests of each file
+    #[arg(long, value_delimiter = ',', value_name = "ALGORITHM")]
+    checksum: Vec<Algorithm>,
+    /// Days after which others may give this upload up, should it be left unfinished
+    #[arg(long, default_value_t = 7, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=365))]
+    days: u64,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Algorithm {
+    Md5,
+    Sha256,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dataset: DatasetId,
+    upload: UploadId,
+    entry: Option<u64>,
+    files: u64,
+    bytes: u64,
+    manifests: usize,
+    kept_bytes: u64,
+    left_out: Vec<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the caller may not upload, an input can't be stored, or the store fails. What was stored is kept for the next run.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let out = globals.output();
+    let checksums =
+        Checksums { md5: args.checksum.contains(&Algorithm::Md5), sha256: args.checksum.contains(&Algorithm::Sha256) };
+    let mut session = Session::open(globals).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
+    session.check_fresh().await?;
+    may_upload(&session, globals, &dataset)?;
+    if dataset.is_stale(&session.vault, session.at()) {
+        return Err(commit::stale(&dataset));
+    }
+    let mut found = walk_arguments(&args)?;
+    let left_out: Vec<String> = found.skipped.iter().map(|s| format!("{} ({})", s.path.display(), s.kind)).collect();
+    for item in &left_out {
+        out.note(&output::printable(&format!("left out: {item}")));
+    }
+    let (files, bytes) = (found.inputs.len() as u64, found.bytes());
+    let signer = session.signer(globals)?;
+    if args.replace {
+        find_replaced(&session, &signer, &dataset, &mut found).await?;
+    }
+    let request = request(&args)?;
+    let journal = match resume(&session, &signer, &dataset, &request)? {
+        Resume::New => begin(&mut session, &signer, &mut dataset, request, args.days).await?,
+        Resume::Open(journal) => {
+            out.note("going on with the upload that was interrupted");
+            *journal
+        }
+        Resume::Committed(journal, upload, entry) => {
+            erase(journal)?;
+            let done = Done {
+                dataset: args.dataset,
+                upload,
+                entry: Some(entry),
+                files,
+                bytes,
+                manifests: 0,
+                kept_bytes: bytes,
+                left_out,
+            };
+            return out.result(&done, || format!("was committed already, as entry {entry} of {}", done.dataset));
+        }
+    };
+    let upload_id = journal.head().upload;
+    let meter = Arc::new(Meter::new(&out));
+    let options = PutOptions { checksums, ..PutOptions::default() };
+    let store: Arc<dyn crate::transfer::PackStore> = Arc::clone(&session.client) as Arc<_>;
+    let upload = Upload::new(store, journal, options, Arc::clone(&meter) as Arc<_>);
+    let uploaded = upload.run(found.inputs).await.map_err(put_failed)?;
+    meter.finish();
+    let uploaded: Vec<_> = uploaded.into_iter().map(|u| (u, None)).collect();
+    dataset = session.dataset(&args.dataset).await?;
+    let entry = commit::commit(&mut session, &signer, &mut dataset, upload_id, &uploaded).await?;
+    upload.erase_journal().map_err(journal_failed)?;
+    let done = Done {
+        dataset: args.dataset,
+        upload: upload_id,
+        entry: Some(entry),
+        files,
+        bytes,
+        manifests: uploaded.len(),
+        kept_bytes: meter.kept_bytes(),
+        left_out,
+    };
+    out.result(&done, || {
+        let kept = if done.kept_bytes > 0 {
+            format!(" ({} from an earlier run)", output::bytes(done.kept_bytes))
+        } else {
+            String::new()
+        };
+        let s = if done.files == 1 { "" } else { "s" };
+        format!(
+            "{} file{s}, {}, committed as entry {entry} of {}{kept}",
+            done.files,
+            output::bytes(done.bytes),
+            done.dataset
+        )
+    })
+}
+
+/// What can be told before a passphrase is asked for.
+fn may_upload(session: &Session, globals: &Globals, dataset: &DatasetState) -> Outcome<()> {
+    let me = session.member_of(&globals.card()?)?;
+    if dataset.is_deleted() {
+        return Err(Failure::refused(format!("{} is deleted", dataset.id())));
+    }
+    if dataset.uploaders().contains(&me) || dataset.is_steward(&session.vault, &me, session.at().vault) {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{me} may not upload to {}", dataset.id()))
+        .hint(format!("a steward allows it: `seqvault member role {me} uploader --dataset {}`", dataset.id())))
+}
+
+fn walk_arguments(args: &Args) -> Outcome<Found> {
+    let mut arguments = Vec::new();
+    for path in &args.paths {
+        if path.as_os_str() != "-" {
+            arguments.push(Argument::Path(path.clone()));
+            continue;
+        }
+        let name = args
+            .name
+            .as_deref()
+            .ok_or_else(|| Failure::usage("standard input has no name").hint("say what to store it as: --name PATH"))?;
+        let now = i64::try_from(crate::clock::now()).unwrap_or(i64::MAX);
+        let stream = Stream::new(Box::new(std::io::stdin()), now);
+        arguments.push(Argument::Stream { path: keyring::path(name)?, stream });
+    }
+    if args.name.is_some() && !args.paths.iter().any(|p| p.as_os_str() == "-") {
+        return Err(Failure::usage("--name is for standard input (-)"));
+    }
+    let found = walk(arguments).map_err(walk_failed)?;
+    if found.inputs.is_empty() {
+        return Err(Failure::usage("there are no files to store"));
+    }
+    Ok(found)
+}
+
+/// Names in each input the files of the dataset whose path it takes over.
+async fn find_replaced(session: &Session, signer: &Signer, dataset: &DatasetState, found: &mut Found) -> Outcome<()> {
+    let mut keyring = Keyring::open(session, signer, dataset).await.map_err(|f| {
+        f.hint("--replace has to read what the dataset has; upload under another name, or ask a steward to")
+    })?;
+    let opened = keyring.manifests(dataset).await?;
+    let view = keyring::view(dataset, &opened);
+    let steward = dataset.is_steward(&session.vault, &signer.member, session.at().vault);
+    let mut taken: BTreeMap<&VaultPath, Vec<FileRef>> = BTreeMap::new();
+    for (path, in_view) in view.iter() {
+        let files = match in_view {
+            InView::File(file) => vec![*file],
+            InView::Contested(files) => files.clone(),
+        };
+        taken.insert(path, files.into_iter().map(|f| FileRef { manifest: f.manifest, file: f.number }).collect());
+    }
+    for input in &mut found.inputs {
+        let Some(files) = taken.get(&input.path) else { continue };
+        for file in files {
+            let author = dataset.manifests().get(&file.manifest).map(|m| &m.author);
+            if !steward && author != Some(&signer.member) {
+                return Err(Failure::refused(format!("{}: only its author or a steward may replace it", input.path)));
+            }
+        }
+        input.replaces.clone_from(files);
+    }
+    Ok(())
+}
+
+/// What tells the same command from another: dataset, absolute paths in order, names and digests.
+fn request(args: &Args) -> Outcome<Digest> {
+    let mut hash = Sha256::new();
+    let mut put = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    put(args.dataset.as_str().as_bytes());
+    for path in &args.paths {
+        let absolute = if path.as_os_str() == "-" {
+            path.clone()
+        } else {
+            std::path::absolute(path).map_err(|e| Failure::file(path, &e))?
+        };
+        // A trailing slash changes what is stored.
+        let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        put(absolute.as_os_str().as_encoded_bytes());
+        put(&[u8::from(slash)]);
+    }
+    put(args.name.as_deref().unwrap_or_default().as_bytes());
+    put(&[u8::from(args.replace)]);
+    put(&[u8::from(args.checksum.contains(&Algorithm::Md5)), u8::from(args.checksum.contains(&Algorithm::Sha256))]);
+    Ok(Digest(hash.finish()))
+}
+
+enum Resume {
+    New,
+    Open(Box<Journal>),
+    Committed(crate::transfer::Pending, UploadId, u64),
+}
+
+fn journals(session: &Session) -> PathBuf {
+    session.folder().join("uploads")
+}
+
+fn resume(session: &Session, signer: &Signer, dataset: &DatasetState, request: &Digest) -> Outcome<Resume> {
+    let folder = journals(session);
+    crate::state::create_private(&folder)?;
+    let Some(pending) = Journal::find(&folder, request).map_err(journal_failed)? else { return Ok(Resume::New) };
+    let head = pending.head().clone();
+    let ours = head.vault == *session.vault.id() && head.dataset == *dataset.id() && head.author == signer.member;
+    let status = dataset.uploads().get(&head.upload).map(|u| u.status);
+    match status {
+        Some(UploadStatus::Committed { seq }) if ours => Ok(Resume::Committed(pending, head.upload, seq)),
+        Some(UploadStatus::Open) if ours && head.card == signer.card => {
+            let key = signer
+                .custodian
+                .open(pending.sealed_key(), &head.key_context())
+                .map_err(|e| Failure::new(Kind::Identity, format!("the journal of the interrupted upload: {e}")))?;
+            Ok(Resume::Open(Box::new(pending.open(key).map_err(journal_failed)?)))
+        }
+        // Closed, never opened, or begun with another card: nothing of it can be used.
+        _ => {
+            erase(pending)?;
+            Ok(Resume::New)
+        }
+    }
+}
+
+async fn begin(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    request: Digest,
+    days: u64,
+) -> Outcome<Journal> {
+    let mut id = [0; 16];
+    UnwrapErr(getrandom::SysRng).fill_bytes(&mut id);
+    let upload = UploadId(id);
+    let now = crate::clock::now();
+    let head = JournalHead {
+        suite: session.vault.suite(),
+        vault: *session.vault.id(),
+        dataset: dataset.id().clone(),
+        author: signer.member.clone(),
+        upload,
+        card: signer.card,
+        request,
+        created: i64::try_from(now).unwrap_or(i64::MAX),
+    };
+    let kem = signer.custodian.card().kem().clone();
+    // The journal is there before the statement, so that no opened upload is ever forgotten.
+    let journal = Journal::create(&journals(session), head, |key, info| {
+        seal::seal(&kem, key, info, &mut UnwrapErr(getrandom::SysRng)).ok()
+    })
+    .map_err(journal_failed)?;
+    let body = Body::UploadOpened(UploadOpened { ends: now.saturating_add(days.saturating_mul(DAY)), upload });
+    match session.append_always(signer, dataset, &body).await {
+        Ok(_) => Ok(journal),
+        Err(failure) => {
+            if failure.kind == Kind::Refused {
+                erase_open(journal)?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn erase(pending: crate::transfer::Pending) -> Outcome<()> {
+    pending.erase().map_err(journal_failed)
+}
+
+fn erase_open(journal: Journal) -> Outcome<()> {
+    journal.erase().map_err(journal_failed)
+}
+
+fn journal_failed(error: JournalError) -> Failure {
+    let text = super::chain(&error);
+    match error.problem {
+        JournalProblem::InUse => Failure::new(Kind::Conflict, text).hint("wait for it, or end it"),
+        JournalProblem::Io(e) => Failure::file(&error.path, &e),
+        _ => Failure::new(Kind::Storage, text).hint("delete that file to begin the upload anew"),
+    }
+}
+
+fn walk_failed(error: WalkError) -> Failure {
+    let text = super::chain(&error);
+    match error {
+        WalkError::Unreadable { path, source } => Failure::file(Path::new(&path), &source),
+        _ => Failure::usage(text),
+    }
+}
+
+fn put_failed(error: PutError) -> Failure {
+    let text = super::chain(&error);
+    let again = "what was stored is kept: run the same command again";
+    match error {
+        PutError::Nothing => Failure::usage(text),
+        PutError::Input(e) => match e.problem {
+            InputProblem::Io(io) => Failure::file(Path::new(&e.input), &io).hint(again),
+            InputProblem::Vanished => Failure::not_found(text).hint(again),
+            _ => Failure::new(Kind::Other, text).hint(again),
+        },
+        PutError::Store(e) => crate::client::failed(&e.name)(e.source),
+        PutError::Journal(e) => journal_failed(e),
+        _ => Failure::integrity(text),
+    }
+}

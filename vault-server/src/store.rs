@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Uses any object store. It must be durable by itself and its conditional create must have one winner, which
-    /// [`probe`] checks. `location` is what messages call it.
+    /// [`probe()`] checks. `location` is what messages call it.
     #[must_use]
     pub fn over(objects: Arc<dyn ObjectStore>, location: &str) -> Self {
         Self { objects, place: Place::Bucket(location.into()) }

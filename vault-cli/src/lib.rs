@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod output;
 pub mod patterns;
 pub mod progress;
+pub mod reencrypt;
 pub mod rotate;
 pub mod seals;
 pub mod sealed_file;

@@ -8,6 +8,7 @@ use vault_core::rotation::Goal;
 
 use super::member::text;
 use crate::error::{Failure, Outcome};
+use crate::progress::Meter;
 use crate::rotate::{self, Rotated};
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
@@ -50,7 +51,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         return Err(Failure::refused(format!("{me} is no steward of {}: only stewards rotate", args.dataset)));
     }
     let signer = session.signer(globals)?;
-    let goal = Goal::rotate(&dataset);
+    let unfinished = args.reencrypt && crate::reencrypt::is_unfinished(&dataset);
+    let goal = if unfinished { Goal::settle(&dataset) } else { Goal::rotate(&dataset) };
     let rotated = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await?;
     let mut reencrypted_files = 0;
     if args.reencrypt {
@@ -83,15 +85,16 @@ fn text_of(done: &Done) -> String {
     text
 }
 
-/// Gives every file of the dataset a new key and new bytes.
+/// Gives every file that was committed before the newest epoch a new key and new bytes. How many files.
 ///
 /// # Errors
-/// If a file can't be read or written.
+/// If a file can't be read or written; running the verb again goes on.
 pub async fn reencrypt(
-    _globals: &Globals,
-    _session: &mut Session,
-    _signer: &Signer,
-    _dataset: &mut DatasetState,
+    globals: &Globals,
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
 ) -> Outcome<u64> {
-    Err(Failure::usage("--reencrypt comes next"))
+    let meter = Meter::new(&globals.output());
+    crate::reencrypt::run(session, signer, dataset, &meter).await
 }

@@ -2,7 +2,7 @@
 //!
 //! Memory is bounded by [`BUFFERS`] batches; a small file needs one. Buffers hold plaintext at times, so they are zeroized.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -49,9 +49,18 @@ impl Batch {
         Self { bytes: Zeroizing::new(vec![0; SEGMENTS * SEGMENT]), pieces: Vec::with_capacity(SEGMENTS) }
     }
 
+    /// Writes all pieces, with one system call if the output takes them.
     fn write_to(&self, output: &mut impl Write) -> io::Result<()> {
-        for piece in &self.pieces {
-            output.write_all(self.bytes.get(piece.clone()).unwrap_or_default())?;
+        let pieces = self.pieces.iter().map(|piece| IoSlice::new(self.bytes.get(piece.clone()).unwrap_or_default()));
+        let mut pieces: Vec<IoSlice<'_>> = pieces.filter(|piece| !piece.is_empty()).collect();
+        let mut rest = pieces.as_mut_slice();
+        while !rest.is_empty() {
+            match output.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => IoSlice::advance_slices(&mut rest, n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
         Ok(())
     }

@@ -10,6 +10,8 @@ mod progress;
 mod put;
 mod source;
 mod store;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};

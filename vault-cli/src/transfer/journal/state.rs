@@ -119,10 +119,6 @@ impl State {
         self.manifests.get(ordinal as usize)
     }
 
-    pub(in super::super) const fn len(&self) -> usize {
-        self.manifests.len()
-    }
-
     /// Takes in the next record.
     pub(in super::super) fn apply(&mut self, record: Record) -> Result<(), Misfit> {
         match record {

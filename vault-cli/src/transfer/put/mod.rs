@@ -105,6 +105,9 @@ pub enum PutError {
     /// A body can't be sealed, or what the journal keeps of it opened.
     #[error(transparent)]
     Body(#[from] FloeError),
+    /// It was stopped from elsewhere.
+    #[error("the upload was stopped")]
+    Stopped,
     /// A worker died.
     #[error("a worker stopped unexpectedly")]
     Worker(#[from] JoinError),
@@ -294,7 +297,7 @@ impl Upload {
 
     // Reads all inputs once, and stores the packs that are not stored yet.
     async fn pass(&self, ordinal: u32, inputs: &Arc<Vec<Input>>, range: Range<usize>) -> Result<Pass, PutError> {
-        let Some(known) = self.known(ordinal) else { return Err(PutError::Nothing) };
+        let Some(known) = self.known(ordinal) else { return Err(PutError::Stopped) };
         self.progress.phase(if known.packs.is_empty() { Phase::Moving } else { Phase::Checking });
         let (out, mut filled) = mpsc::channel(1);
         let filler = Filler {
@@ -335,7 +338,7 @@ impl Upload {
             (None, Err(FillError::Differs { file })) => Ok(Pass::Differs(file)),
             (None, Err(FillError::Input(error))) => Err(error.into()),
             (None, Err(FillError::Floe(error))) => Err(error.into()),
-            (None, Err(FillError::Stopped)) => Err(PutError::Nothing),
+            (None, Err(FillError::Stopped)) => Err(PutError::Stopped),
         }
     }
 
@@ -392,7 +395,7 @@ impl Upload {
     }
 
     fn seal_manifest(&self, ordinal: u32, files: &[Input], streamed: &Streamed) -> Result<Bytes, PutError> {
-        let Some(known) = self.known(ordinal) else { return Err(PutError::Nothing) };
+        let Some(known) = self.known(ordinal) else { return Err(PutError::Stopped) };
         let list = pack_list(&known)?;
         let records = (0u32..).zip(&known.plan.files).zip(&streamed.files);
         let mut replaces: Vec<FileRef> = files.iter().flat_map(|file| file.replaces.iter().copied()).collect();
@@ -412,7 +415,7 @@ impl Upload {
 
     // Stores pack list, groups and sealed manifest; the same bytes each time.
     async fn store_manifest(&self, ordinal: u32, object: Bytes) -> Result<Uploaded, PutError> {
-        let Some(known) = self.known(ordinal) else { return Err(PutError::Nothing) };
+        let Some(known) = self.known(ordinal) else { return Err(PutError::Stopped) };
         let (dataset, upload, manifest) = (&self.dataset, self.upload, known.plan.manifest);
         let list = pack_list(&known)?;
         let groups = Groups::new(known.packs.values().map(|pack| pack.groups.clone()).collect());

@@ -1,5 +1,6 @@
 //! `seqvault member`: who is who, with which cards and roles. Spec 5.2.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
@@ -37,6 +38,17 @@ enum Verb {
         after_help = "Example:\n  seqvault member add anna --card anna.card --organisation \"Example Hospital\" --kind hospital --jurisdiction CN --invitation anna.invite"
     )]
     Add(Add),
+    /// Print an invitation for a member: for another machine, after a restore, for a recovery card's keeper
+    #[command(
+        after_help = "Example:\n  seqvault member invite anna --invitation anna.invite\n\nIt vouches for the vault as this machine sees it now, and carries no secret."
+    )]
+    Invite {
+        /// The member
+        member: MemberId,
+        /// Write it to a file, besides printing it
+        #[arg(long, value_name = "FILE")]
+        invitation: Option<PathBuf>,
+    },
     /// List members
     #[command(after_help = "Example:\n  seqvault member list --json")]
     List,
@@ -84,6 +96,16 @@ enum Kinds {
     Regulator,
     Research,
     Team,
+}
+
+impl VaultRole {
+    const fn role(self) -> Role {
+        match self {
+            Self::Officer => Role::Officer,
+            Self::Auditor => Role::Auditor,
+            Self::Creator => Role::Creator,
+        }
+    }
 }
 
 impl InfoArgs {
@@ -205,6 +227,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     match args.verb {
         Verb::Add(args) => add(globals, &mut session, args).await,
+        Verb::Invite { member, invitation } => invite(globals, &session, member, invitation.as_deref()),
         Verb::List => list(globals, &session),
         Verb::Show { member } => show(globals, &mut session, &member).await,
         Verb::AddKey(args) => add_key(globals, &mut session, &args).await,
@@ -239,34 +262,24 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
             )));
         }
     }
+    let info = args.info.info()?;
     let signer = session.signer(globals)?;
-    let body = MemberEnrolled {
-        cards: cards.iter().map(|c| B64(c.stored().to_vec())).collect(),
-        info: args.info.info()?,
-        member: args.member.clone(),
+    let seq = match unfinished(&session.vault, &args.member, &cards, &info, &args.role) {
+        Some(seq) => seq,
+        None => {
+            let cards = cards.iter().map(|c| B64(c.stored().to_vec())).collect();
+            let body = MemberEnrolled { cards, info, member: args.member.clone() };
+            session.append_vault(&signer, &Body::MemberEnrolled(body)).await?
+        }
     };
-    let seq = session.append_vault(&signer, &Body::MemberEnrolled(body)).await?;
     for role in args.role {
-        let role = match role {
-            VaultRole::Officer => Role::Officer,
-            VaultRole::Auditor => Role::Auditor,
-            VaultRole::Creator => Role::Creator,
-        };
-        let body = RoleSet { dataset: None, member: args.member.clone(), on: true, role };
-        session.append_vault(&signer, &Body::RoleSet(body)).await?;
+        let role = role.role();
+        if !session.vault.has_role(role, None, &args.member, session.vault.last_seq()) {
+            let body = RoleSet { dataset: None, member: args.member.clone(), on: true, role };
+            session.append_vault(&signer, &Body::RoleSet(body)).await?;
+        }
     }
-    let hash = session.vault.entry_hash(seq).ok_or_else(|| Failure::integrity("the enrolment is not in the ledger"))?;
-    let invitation = Invitation {
-        hash,
-        location: absolute(session.client.location()),
-        member: args.member.clone(),
-        seq,
-        vault: *session.vault.id(),
-    }
-    .emit()?;
-    if let Some(path) = &args.invitation {
-        std::fs::write(path, format!("{invitation}\n")).map_err(|e| Failure::file(path, &e))?;
-    }
+    let invitation = invitation(session, &args.member, args.invitation.as_deref())?;
     let added = Added {
         member: args.member,
         cards: cards.iter().map(|c| *c.id()).collect(),
@@ -285,6 +298,50 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
             added.member
         )
     })
+}
+
+/// The enrolment that this command made before it was interrupted: the same cards and description, a role still missing.
+fn unfinished(vault: &VaultState, id: &MemberId, cards: &[Card], info: &Info, roles: &[VaultRole]) -> Option<u64> {
+    let (member, at) = (vault.member(id)?, vault.last_seq());
+    let missing = roles.iter().any(|role| !vault.has_role(role.role(), None, id, at));
+    let theirs: BTreeSet<&CardId> = vault.current_cards(id, at).map(|record| record.card.id()).collect();
+    let same = member.info() == Some(info) && theirs == cards.iter().map(Card::id).collect();
+    (missing && same && vault.is_current_member(id, at)).then_some(member.enrolled)
+}
+
+/// An invitation to the vault as it is now, which is the enrolment or later.
+fn invitation(session: &Session, member: &MemberId, file: Option<&Path>) -> Outcome<String> {
+    let head = session.vault.head().ok_or_else(|| Failure::integrity("the vault ledger is empty"))?;
+    let invitation = Invitation {
+        hash: head.hash,
+        location: absolute(session.client.location()),
+        member: member.clone(),
+        seq: head.seq,
+        vault: *session.vault.id(),
+    }
+    .emit()?;
+    if let Some(path) = file {
+        std::fs::write(path, format!("{invitation}\n")).map_err(|e| Failure::file(path, &e))?;
+    }
+    Ok(invitation)
+}
+
+#[derive(Serialize)]
+struct Invited {
+    member: MemberId,
+    invitation: String,
+}
+
+fn invite(globals: &Globals, session: &Session, member: MemberId, file: Option<&Path>) -> Outcome<()> {
+    if session.vault.member(&member).is_none() {
+        return Err(no_member(&member));
+    }
+    if session.vault.current_cards(&member, session.vault.last_seq()).next().is_none() {
+        return Err(Failure::refused(format!("{member} is retired, or has no current card: nobody could use it")));
+    }
+    let invitation = invitation(session, &member, file)?;
+    let invited = Invited { member, invitation };
+    globals.output().result(&invited, || invited.invitation.clone())
 }
 
 /// A location that means the same from another folder.
@@ -448,14 +505,21 @@ async fn add_card(session: &mut Session, signer: &Signer, member: &MemberId, car
 
 async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey) -> Outcome<()> {
     let card = read_card(&args.card)?;
-    let old = find_card(&session.vault, &args.member, &args.old)?;
+    let is_new = !session.vault.is_current_card(card.id(), &args.member, session.vault.last_seq());
+    let old = find_card(&session.vault, &args.member, &args.old, is_new)?;
     let reason = text("--reason", &args.reason)?;
     let signer = session.signer(globals)?;
-    if !session.vault.is_current_card(card.id(), &args.member, session.vault.last_seq()) {
+    if is_new {
         add_card(session, &signer, &args.member, &card).await?;
     }
-    let body = CardRetired { card: old, member: args.member.clone(), reason };
-    let entry = session.append_vault(&signer, &Body::CardRetired(body)).await?;
+    let entry = match session.vault.card(&old).and_then(|record| record.retired) {
+        // By this command, before it was interrupted.
+        Some(entry) => entry,
+        None => {
+            let body = CardRetired { card: old, member: args.member.clone(), reason };
+            session.append_vault(&signer, &Body::CardRetired(body)).await?
+        }
+    };
     let datasets = anchor_everywhere(session, &signer, &args.member).await?;
     let done = Done { member: args.member, entry, datasets };
     globals
@@ -465,18 +529,21 @@ async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey)
 
 async fn retire(globals: &Globals, session: &mut Session, args: Retire) -> Outcome<()> {
     let reason = text("--reason", &args.reason)?;
-    if session.vault.member(&args.member).is_none() {
-        return Err(no_member(&args.member));
-    }
-    let body = match &args.card {
+    let member = session.vault.member(&args.member).ok_or_else(|| no_member(&args.member))?;
+    let (retired, body) = match &args.card {
         Some(card) => {
-            let card = find_card(&session.vault, &args.member, card)?;
-            Body::CardRetired(CardRetired { card, member: args.member.clone(), reason })
+            let card = find_card(&session.vault, &args.member, card, false)?;
+            let retired = session.vault.card(&card).and_then(|record| record.retired);
+            (retired, Body::CardRetired(CardRetired { card, member: args.member.clone(), reason }))
         }
-        None => Body::MemberRetired(MemberRetired { member: args.member.clone(), reason }),
+        None => (member.retired, Body::MemberRetired(MemberRetired { member: args.member.clone(), reason })),
     };
     let signer = session.signer(globals)?;
-    let entry = session.append_vault(&signer, &body).await?;
+    // What was retired already, perhaps by this command before it was interrupted, may still have to be made known to datasets.
+    let entry = match retired {
+        Some(entry) => entry,
+        None => session.append_vault(&signer, &body).await?,
+    };
     let datasets = anchor_everywhere(session, &signer, &args.member).await?;
     let done = Done { member: args.member, entry, datasets };
     globals.output().result(&done, || format!("{} is retired{}", done.member, to_rotate(&done.datasets)))
@@ -605,17 +672,17 @@ pub async fn anchor_all(session: &mut Session, signer: &Signer) -> Outcome<usize
 }
 
 /// A card of a member by its id or the beginning of it, in hex, or its fingerprint.
-fn find_card(vault: &VaultState, member: &MemberId, text: &str) -> Outcome<CardId> {
+fn find_card(vault: &VaultState, member: &MemberId, text: &str, current: bool) -> Outcome<CardId> {
     let matches: Vec<CardId> = vault
         .cards_of(member)
-        .filter(|r| r.retired.is_none())
+        .filter(|r| r.retired.is_none() || !current)
         .map(|r| *r.card.id())
         .filter(|id| id.to_string().starts_with(text) || card::fingerprint(id).starts_with(text))
         .collect();
     match matches.as_slice() {
         [one] if text.len() >= 4 => Ok(*one),
         [_] => Err(Failure::usage("name at least four characters of the card")),
-        [] => Err(Failure::not_found(format!("{member} has no current card {text}"))
+        [] => Err(Failure::not_found(format!("{member} has no {}card {text}", if current { "current " } else { "" }))
             .hint(format!("`seqvault member show {member}` lists them"))),
         _ => Err(Failure::usage(format!("several cards of {member} begin with {text}"))),
     }

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod command;
 pub mod commit;
 pub mod error;
+pub mod fetch;
 pub mod interrupt;
 pub mod keyring;
 pub mod output;

@@ -12,7 +12,7 @@ use vault_core::context::Scope;
 use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
 use vault_core::ledger::exposure::{ExposureState, Exposures};
-use vault_core::ledger::fold::{At, Verdict, entry_hash};
+use vault_core::ledger::fold::{At, Stop, Verdict, entry_hash};
 use vault_core::ledger::pin::{self, Pin};
 use vault_core::ledger::statement::{Body, SignError, Statement};
 use vault_core::ledger::vault::VaultState;
@@ -107,7 +107,7 @@ impl Session {
             ))
             .hint("if it was moved on purpose, join it again with an invitation"));
         }
-        let vault = fold_vault(&id, &entries)?;
+        let vault = fold_vault(client.as_ref(), &id, &entries).await?;
         let mut session = Self { client, vault, state, known, remembers: true };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
@@ -120,7 +120,7 @@ impl Session {
     /// If its ledger can't be read or the state can't be written.
     pub async fn begin(client: Arc<dyn Client>, state: StateFolder, id: &VaultId) -> Outcome<Self> {
         let entries = client.entries(&LedgerId::Vault, 0).await?;
-        let vault = fold_vault(id, &entries)?;
+        let vault = fold_vault(client.as_ref(), id, &entries).await?;
         let known = state.known(id)?.unwrap_or_default();
         let mut session = Self { client, vault, state, known, remembers: true };
         session.check_pin(&LedgerId::Vault)?;
@@ -179,7 +179,11 @@ impl Session {
         }
         let exposures = self.exposures().await?;
         self.refresh().await?;
-        let state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
+        let mut state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
+        if matches!(state.stop(), Some(Stop::Fork { .. })) {
+            let entries = self.client.single_entries(&ledger, 0).await?;
+            state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
+        }
         let judged = state.judged();
         self.check(&ledger, |seq| usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.hash))?;
         if let Some(head) = state.head() {
@@ -499,8 +503,14 @@ fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
     Ok(VaultId(entry_hash(None, first).0))
 }
 
-fn fold_vault(id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
-    VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()))
+/// A fork is looked at again in the single entries: a wrong bundle can look like one.
+async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
+    let fold = |entries: &[Bytes]| VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()));
+    let state = fold(entries)?;
+    if matches!(state.stop(), Some(Stop::Fork { .. })) {
+        return fold(&client.single_entries(&LedgerId::Vault, 0).await?);
+    }
+    Ok(state)
 }
 
 fn stranger(state: &StateFolder, location: &str, id: &VaultId) -> Failure {

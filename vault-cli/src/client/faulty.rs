@@ -168,6 +168,10 @@ impl Client for Faulty {
         self.inner.entries(ledger, from).await
     }
 
+    async fn single_entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
+        self.inner.single_entries(ledger, from).await
+    }
+
     async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append> {
         let call = self.begin(true).await?;
         let result = self.inner.append(ledger, seq, entry).await;

@@ -227,6 +227,10 @@ impl Client for Local {
         self.vault.entries(id, from).await.map_err(ledger)
     }
 
+    async fn single_entries(&self, id: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
+        self.vault.single_entries(id, from).await.map_err(ledger)
+    }
+
     async fn append(&self, id: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append> {
         match self.vault.append(id, seq, entry).await.map_err(append)? {
             vault::Append::Appended => Ok(Append::Done),

@@ -48,6 +48,10 @@ pub trait Client: PackStore {
     /// The entries of a ledger from a number on; empty if there are none.
     async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;
 
+    /// As [`Client::entries`], from the single objects alone: a bundle can look right and be wrong where its last entry is void, which
+    /// shows as a fork that the single entries do not have.
+    async fn single_entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;
+
     /// Appends an entry if its number is free.
     async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append>;
 

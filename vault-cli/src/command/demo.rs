@@ -34,8 +34,8 @@ pub struct Args {
 /// Who takes part, and the words for them.
 const PEOPLE: [(&str, &str); 5] = [
     ("officer", "security officer: enrols, revokes, reads nothing"),
-    ("lab", "the lab's steward: grants and rotates"),
-    ("sequencer", "an instrument: uploads, can't read"),
+    ("lab", "steward of the lab: grants and rotates"),
+    ("sequencer", "an instrument: uploads, cannot read"),
     ("anna", "a recipient at a hospital"),
     ("ben", "a recipient at a company, who will be revoked"),
 ];
@@ -153,7 +153,7 @@ async fn play(stage: &Stage, given: Option<&Path>) -> Outcome<()> {
         stage.say(&run::compare(&first, &stage.folder.join(&target))?)?;
     }
     stage.say("before it is revoked, Ben copies every key that it can reach:")?;
-    let loot = attacker::collect(&stage.globals("ben"), "cohort-7").await?;
+    let loot = attacker::collect(&stage.globals("ben"), PASSPHRASE, "cohort-7").await?;
     stage.say(&format!(
         "  {} epoch secrets, which open {} objects of the vault",
         loot.secrets(),
@@ -216,7 +216,7 @@ impl Stage {
             vault: Some(self.folder.join("vault").to_string_lossy().into_owned()),
             identity: Some(self.folder.join(format!("{name}.id"))),
             passphrase_fd: None,
-            passphrase_env: Some(PASSPHRASE_ENV.to_owned()),
+            passphrase_env: None,
             json: false,
             quiet: true,
             state: Some(self.folder.join(format!("{name}.state"))),

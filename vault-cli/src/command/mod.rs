@@ -2,9 +2,11 @@
 //!
 //! To add one: its file, a `mod` line, a variant, an arm. Its help's first line is the doc comment of its `Args`.
 
+pub mod cat;
 pub mod dataset;
 pub mod demo;
 pub mod doctor;
+pub mod get;
 pub mod grant;
 pub mod identity;
 pub mod init;
@@ -46,6 +48,10 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Ls(ls::Args),
     #[allow(missing_docs, reason = "as above")]
+    Get(get::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Cat(cat::Args),
+    #[allow(missing_docs, reason = "as above")]
     Rm(rm::Args),
     #[allow(missing_docs, reason = "as above")]
     Grant(grant::Args),
@@ -79,6 +85,8 @@ impl Command {
             Self::Dataset(args) => dataset::run(globals, args).await,
             Self::Put(args) => put::run(globals, args).await,
             Self::Ls(args) => ls::run(globals, args).await,
+            Self::Get(args) => get::run(globals, args).await,
+            Self::Cat(args) => cat::run(globals, args).await,
             Self::Rm(args) => rm::run(globals, args).await,
             Self::Grant(args) => grant::run(globals, args).await,
             Self::Revoke(args) => revoke::run(globals, args).await,

@@ -12,10 +12,12 @@ use vault_core::ids::{CardId, DatasetId, ManifestId, MemberId};
 use vault_core::layout::ObjectName;
 use vault_core::seal::{self, PrivateKey};
 use vault_keys::custodian::Custodian;
+use vault_keys::file;
+use vault_keys::passphrase::Passphrase;
 
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{Keyring, plain_size};
-use crate::session::Session;
+use crate::session::{Session, Signer};
 use crate::settings::Globals;
 
 /// Everything that a recipient had while it had a grant.
@@ -28,16 +30,24 @@ pub(super) struct Loot {
 }
 
 /// Collects it, as the recipient.
-pub(super) async fn collect(globals: &Globals, dataset: &str) -> Outcome<Loot> {
+pub(super) async fn collect(globals: &Globals, passphrase: &str, dataset: &str) -> Outcome<Loot> {
     let id: DatasetId = dataset.parse().map_err(|e| Failure::usage(format!("{e}")))?;
     let mut session = Session::open(globals).await?;
     let state = session.dataset(&id).await?;
-    let signer = session.signer(globals)?;
+    let signer = signer(&session, globals, passphrase)?;
     let keyring = Keyring::open(&session, &signer, &state).await?;
     let scope = session.scope(&id);
     let members = session.vault.members().map(|(m, _)| m.clone()).collect();
     let epochs = keyring.into_epochs().map(|(n, secret)| (n, secret.private_key(&scope, n), secret)).collect();
     Ok(Loot { scope, custodian: signer.custodian, card: signer.card, members, epochs })
+}
+
+fn signer(session: &Session, globals: &Globals, passphrase: &str) -> Outcome<Signer> {
+    let locked = |e: &dyn std::error::Error| Failure::new(Kind::Identity, e.to_string());
+    let passphrase = Passphrase::new(passphrase.to_owned()).map_err(|e| locked(&e))?;
+    let custodian = file::unlock(&globals.identity_path()?, &passphrase).map_err(|e| locked(&e))?;
+    let member = session.member_of(custodian.card())?;
+    Ok(Signer { member, card: *custodian.card().id(), custodian: Arc::new(custodian) })
 }
 
 impl Loot {

@@ -1,0 +1,25 @@
+//! The ledger's fold against spec pages 4 and 5: every kind, applied where it may and void where it just may not, and what
+//! people without a right can't do to those who have one.
+
+#[path = "ledger/approvals.rs"]
+mod approvals;
+#[path = "ledger/epochs.rs"]
+mod epochs;
+#[path = "ledger/exposure.rs"]
+mod exposure;
+#[path = "ledger/grants.rs"]
+mod grants;
+#[path = "ledger/history.rs"]
+mod history;
+#[path = "ledger/rights.rs"]
+mod rights;
+#[path = "ledger/rotation.rs"]
+mod rotation;
+#[path = "ledger/shape.rs"]
+mod shape;
+#[path = "ledger/uploads.rs"]
+mod uploads;
+#[path = "ledger/vault.rs"]
+mod vault;
+#[path = "ledger/world.rs"]
+mod world;

@@ -2,6 +2,8 @@
 //!
 //! Nothing of the product is linked here but what a test must look into: the tests drive the program as a person would.
 
+pub mod world;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

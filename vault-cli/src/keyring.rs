@@ -59,9 +59,16 @@ impl core::fmt::Debug for Keyring {
 impl Keyring {
     /// Opens every unclosed epoch that is sealed to the signer's card.
     ///
+    /// Until a rotation is over, somebody whose grant has ended still has seals. Nothing but this stops them from opening those, and it stops only
+    /// who uses this program as it is; so it is no substitute for the rotation.
+    ///
     /// # Errors
-    /// If none is, or a seal does not hold what was signed.
+    /// If none is, the signer has neither a current grant nor a recovery card, or a seal does not hold what was signed.
     pub async fn open(session: &Session, signer: &Signer, dataset: &DatasetState) -> Outcome<Self> {
+        let granted = dataset.has_grant(&session.vault, &signer.member, session.at());
+        if !granted && !dataset.recovery().contains(&signer.card) {
+            return Err(no_grant(session, signer, dataset));
+        }
         let scope = session.scope(dataset.id());
         let mut keyring = Self { scope, client: Arc::clone(&session.client), epochs: BTreeMap::new(), table: None };
         for (n, epoch) in dataset.unclosed() {

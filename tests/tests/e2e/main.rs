@@ -1,0 +1,15 @@
+//! End to end, with the compiled command: what people can and can't do in a folder vault, whatever breaks, races or is tampered with.
+//!
+//! One binary, because linking takes longer than running. Each module tells one part; `story` is the vault that most of them begin with.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests may unwrap, index and say what they do"
+)]
+
+mod crash;
+mod story;

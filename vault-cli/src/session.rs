@@ -3,7 +3,6 @@
 //! The order of reading matters (spec 4.5): a dataset's ledger first, then the vault's, so that an honest entry never cites a vault
 //! entry that was not read.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use vault_core::card::Card;
 use vault_core::context::Scope;
 use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
-use vault_core::ledger::exposure::{ExposureState, Exposures};
+use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::{At, Stop, Verdict, entry_hash};
 use vault_core::ledger::pin::{self, Pin};
 use vault_core::ledger::statement::{Body, SignError, Statement};
@@ -215,7 +214,7 @@ impl Session {
         if recipients.is_empty() {
             return Ok(exposures);
         }
-        let mut creators = BTreeMap::new();
+        let mut creators = Creators::new();
         for (ledger, _) in &ledgers {
             let LedgerId::Dataset(id) = ledger else { continue };
             if let Some(first) = self.client.entries(ledger, 0).await?.first()

@@ -166,7 +166,7 @@ impl fmt::Display for ObjectName {
             }
             Self::Table { dataset, epoch, hash } => write!(f, "epochs/{dataset}/{epoch:010}/table-{hash}"),
             Self::SubjectSeal { generation, member, card, hash } => {
-                write!(f, "epochs/subject/{generation:010}/{member}/{card}-{hash}")
+                write!(f, "epochs/_subject/{generation:010}/{member}/{card}-{hash}")
             }
             Self::Manifest { dataset, manifest } => write!(f, "manifests/{dataset}/{manifest}"),
             Self::Pack { dataset, upload, pack } => write!(f, "packs/{dataset}/{upload}/{pack}"),
@@ -196,12 +196,10 @@ fn parse(path: &str) -> Option<ObjectName> {
             let (card, hash) = pair(last)?;
             Some(ObjectName::Grant { dataset: id(dataset)?, epoch: number(epoch)?, member: id(member)?, card, hash })
         }
-        ["epochs", "subject", generation, member, last] => match pair(last) {
-            Some((card, hash)) => {
-                Some(ObjectName::SubjectSeal { generation: number(generation)?, member: id(member)?, card, hash })
-            }
-            None => header("subject", generation, member, last),
-        },
+        ["epochs", "_subject", generation, member, last] => {
+            let (card, hash) = pair(last)?;
+            Some(ObjectName::SubjectSeal { generation: number(generation)?, member: id(member)?, card, hash })
+        }
         ["epochs", dataset, epoch, folder, last] => header(dataset, epoch, folder, last),
         ["epochs", dataset, epoch, last] => {
             let hash = id(last.strip_prefix("table-")?)?;
@@ -296,7 +294,7 @@ pub fn headers_prefix(dataset: &DatasetId, epoch: u64) -> String {
 /// The sealed subject keys of a generation.
 #[must_use]
 pub fn subject_prefix(generation: u64) -> String {
-    format!("epochs/subject/{generation:010}/")
+    format!("epochs/_subject/{generation:010}/")
 }
 
 /// A dataset's sealed manifests.
@@ -368,7 +366,7 @@ mod tests {
             ),
             (
                 ObjectName::SubjectSeal { generation: 1, member: member.clone(), card, hash },
-                format!("epochs/subject/0000000001/lab/{c}-{h}"),
+                format!("epochs/_subject/0000000001/lab/{c}-{h}"),
             ),
             (ObjectName::Manifest { dataset: dataset.clone(), manifest }, format!("manifests/cohort-7/{m}")),
             (ObjectName::Pack { dataset: dataset.clone(), upload, pack }, format!("packs/cohort-7/{u}/{p}")),

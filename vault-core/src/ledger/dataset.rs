@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approval::Proposals;
 use super::exposure::Exposures;
 use super::fold::{At, Judged, Known, Stop, Verdict, Void, check_signature, entry_hash, known, parse_at};
-use super::statement::{Body, Entry, Facts, ManifestHash, Role, Said, Statement, VaultHead};
+use super::statement::{Body, Entry, Facts, ManifestHash, Said, Statement, VaultHead};
 use super::vault::VaultState;
 use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, ManifestId, MemberId, UploadId};
 use crate::seal::PublicKey;
@@ -22,6 +22,8 @@ pub struct DatasetState {
     title: String,
     created: u64,
     creator: MemberId,
+    /// The vault entry that the creation cites.
+    created_at: u64,
     facts: Facts,
     facts_author: MemberId,
     level: u64,
@@ -282,7 +284,7 @@ impl DatasetState {
                 if vault.is_voided(&ledger, seq, hash) {
                     Verdict::Void("unanchored, settled by a recovery")
                 } else {
-                    return self.fork(seq, hash, "it cites a vault entry that the vault ledger does not have");
+                    return self.fork(seq, hash, "it cites an entry that is not there");
                 }
             }
             Ok(Judgement::Skip) => Verdict::Skipped,
@@ -315,7 +317,10 @@ impl DatasetState {
             Known::Skip => Ok(Judgement::Skip),
             Known::Stop { format } => Ok(Judgement::Stop { format }),
             Known::Statement(statement) => {
-                self.allowed(vault, exposures, at, statement)?;
+                match self.allowed(vault, exposures, at, statement) {
+                    Err(judge::NO_RESERVATION) => return Ok(Judgement::Unanchored),
+                    allowed => allowed?,
+                }
                 Ok(Judgement::Apply { statement: Box::new(statement.clone()), at })
             }
         }
@@ -485,8 +490,8 @@ impl DatasetState {
     /// Whether a member is a steward (spec 5.1).
     #[must_use]
     pub fn is_steward(&self, vault: &VaultState, member: &MemberId, at: u64) -> bool {
-        let on = vault.role_at(Role::Steward, Some(&self.id), member, at).unwrap_or(*member == self.creator);
-        on && vault.is_current_member(member, at)
+        let created = (*member == self.creator).then_some(self.created_at);
+        vault.is_steward(&self.id, member, created, at)
     }
 
     /// Whether a member has a current grant (spec 5.1).
@@ -623,11 +628,13 @@ pub(super) fn anchor(vault: &VaultState, entry: &Entry, cited: u64) -> Result<Op
     Ok(Some(At { time: frame.time, vault: head.seq }))
 }
 
-/// The author of a dataset's first entry, for exposure ledgers; `None` if it does not create one.
+/// The author of a dataset's first entry and the vault entry that it cites, for exposure ledgers; `None` if it does not create one.
 #[must_use]
-pub fn creator_of(first: &[u8]) -> Option<MemberId> {
+pub fn creator_of(first: &[u8]) -> Option<(MemberId, u64)> {
     match Entry::parse(first).ok()?.said {
-        Said::Known(statement) if matches!(statement.body, Body::DatasetCreated(_)) => Some(statement.author.clone()),
+        Said::Known(statement) if matches!(statement.body, Body::DatasetCreated(_)) => {
+            statement.vault_head.map(|head| (statement.author.clone(), head.seq))
+        }
         _ => None,
     }
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use super::approval::{Act, Proposals};
 use super::dataset::anchor;
 use super::fold::{At, Judged, Known, Stop, Verdict, Void, entry_hash, known, parse_at};
-use super::statement::{Body, Reservation, Role, Statement, terms_digest};
+use super::statement::{Body, Reservation, Statement, terms_digest};
 use super::vault::VaultState;
 use crate::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId};
+
+/// Each dataset's creator and the vault entry that its creation cites ([`super::dataset::creator_of`]).
+pub type Creators = BTreeMap<DatasetId, (MemberId, u64)>;
 
 /// A reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +44,7 @@ pub struct ExposureState {
 impl ExposureState {
     /// Folds an exposure ledger. `creators` names each dataset's creator, who is a steward by creation.
     #[must_use]
-    pub fn fold<B: AsRef<[u8]>>(
-        vault: &VaultState,
-        creators: &BTreeMap<DatasetId, MemberId>,
-        recipient: Digest,
-        entries: &[B],
-    ) -> Self {
+    pub fn fold<B: AsRef<[u8]>>(vault: &VaultState, creators: &Creators, recipient: Digest, entries: &[B]) -> Self {
         let mut state = Self {
             recipient,
             total: 0,
@@ -92,7 +90,7 @@ impl ExposureState {
         LedgerId::Exposure(self.recipient)
     }
 
-    fn step(&mut self, vault: &VaultState, creators: &BTreeMap<DatasetId, MemberId>, stored: &[u8]) -> bool {
+    fn step(&mut self, vault: &VaultState, creators: &Creators, stored: &[u8]) -> bool {
         let seq = self.judged.len() as u64;
         let before = self.judged.last().map_or(EntryHash(vault.id().0), |last| last.hash);
         let (hash, ledger) = (entry_hash(Some(before), stored), self.ledger());
@@ -107,7 +105,7 @@ impl ExposureState {
                 Verdict::Void("unanchored, settled by a recovery")
             }
             Ok(Judgement::Unanchored) => {
-                let why = "it cites a vault entry that the vault ledger does not have";
+                let why = "it cites an entry that is not there";
                 self.stop = Some(Stop::Fork { ledger, seq, hash, why });
                 return false;
             }
@@ -131,13 +129,7 @@ impl ExposureState {
         true
     }
 
-    fn judge(
-        &self,
-        vault: &VaultState,
-        creators: &BTreeMap<DatasetId, MemberId>,
-        stored: &[u8],
-        seq: u64,
-    ) -> Result<Judgement, Void> {
+    fn judge(&self, vault: &VaultState, creators: &Creators, stored: &[u8], seq: u64) -> Result<Judgement, Void> {
         let entry = parse_at(stored, Some(vault.id()), &self.ledger(), seq)?;
         let Some(at) = anchor(vault, &entry, self.cited)? else { return Ok(Judgement::Unanchored) };
         match known(&entry.said, vault.format_at(at.vault))? {
@@ -150,20 +142,14 @@ impl ExposureState {
         }
     }
 
-    fn allowed(
-        &self,
-        vault: &VaultState,
-        creators: &BTreeMap<DatasetId, MemberId>,
-        at: At,
-        statement: &Statement,
-    ) -> Result<(), Void> {
+    fn allowed(&self, vault: &VaultState, creators: &Creators, at: At, statement: &Statement) -> Result<(), Void> {
         let author = &statement.author;
         let officer = |member: &MemberId| vault.is_officer(member, at.vault);
         match &statement.body {
             Body::Reserved(body) => {
-                let by_role = vault.role_at(Role::Steward, Some(&body.dataset), author, at.vault);
-                let steward = by_role.unwrap_or(creators.get(&body.dataset) == Some(author));
-                if !steward {
+                let created =
+                    creators.get(&body.dataset).filter(|(creator, _)| creator == author).map(|(_, cited)| *cited);
+                if !vault.is_steward(&body.dataset, author, created, at.vault) {
                     return Err("not a steward");
                 }
                 if self.total.checked_add(body.added) == Some(body.total) { Ok(()) } else { Err("not the new total") }

@@ -133,6 +133,11 @@ impl<T> Timeline<T> {
         self.0.push((since, value));
     }
 
+    /// The value after entry `seq`, and since which entry.
+    pub(super) fn entry_at(&self, seq: u64) -> Option<(u64, &T)> {
+        self.0.iter().rev().find(|(since, _)| *since <= seq).map(|(since, value)| (*since, value))
+    }
+
     /// The value after entry `seq`.
     pub(super) fn at(&self, seq: u64) -> Option<&T> {
         let later = self.0.partition_point(|(since, _)| *since <= seq);

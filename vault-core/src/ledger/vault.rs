@@ -680,12 +680,22 @@ impl VaultState {
     /// Whether a current member had a role after vault entry `at`.
     #[must_use]
     pub fn has_role(&self, role: Role, dataset: Option<&DatasetId>, member: &MemberId, at: u64) -> bool {
-        self.role_at(role, dataset, member, at) == Some(true) && self.is_current_member(member, at)
+        self.roles.get(&(role, dataset.cloned(), member.clone())).and_then(|t| t.at(at)) == Some(&true)
+            && self.is_current_member(member, at)
     }
 
-    /// What the last `role-set` up to `at` said, if there was one.
-    pub(super) fn role_at(&self, role: Role, dataset: Option<&DatasetId>, member: &MemberId, at: u64) -> Option<bool> {
-        self.roles.get(&(role, dataset.cloned(), member.clone())).and_then(|t| t.at(at)).copied()
+    /// Whether a current member was a steward of a dataset after vault entry `at`: by the last `role-set`, or because it created the
+    /// dataset citing vault entry `created` and no later `role-set` says otherwise. Spec 5.1.
+    #[must_use]
+    pub fn is_steward(&self, dataset: &DatasetId, member: &MemberId, created: Option<u64>, at: u64) -> bool {
+        let set = self.roles.get(&(Role::Steward, Some(dataset.clone()), member.clone())).and_then(|t| t.entry_at(at));
+        let on = match (set, created) {
+            (Some((since, on)), Some(created)) if since > created => *on,
+            (_, Some(_)) => true,
+            (Some((_, on)), None) => *on,
+            (None, None) => false,
+        };
+        on && self.is_current_member(member, at)
     }
 
     /// Whether a member was an officer after vault entry `at`.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ids::{DatasetId, Digest, LedgerId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
-use vault_core::ledger::exposure::{ExposureState, Exposures};
+use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Entry, Reservation, Said, VaultHead};
 use vault_core::ledger::vault::{GenesisError, VaultState};
@@ -97,7 +97,7 @@ pub(super) struct Folds {
 #[derive(Debug, Default)]
 struct RawExposures {
     entries: BTreeMap<Digest, Vec<Bytes>>,
-    creators: BTreeMap<DatasetId, MemberId>,
+    creators: Creators,
 }
 
 impl Vault {

@@ -16,6 +16,9 @@ use crate::seal::PublicKey;
 
 /// Most manifests in a commit.
 const MAX_MANIFESTS: usize = 10_000;
+/// An entry that is right but for a reservation that is not there: its author can make it later, and then all readers have to
+/// agree, so it stops the fold as an unanchored entry does (spec 4.4, rule 2).
+pub(super) const NO_RESERVATION: Void = "no such reservation";
 /// Most files in a manifest.
 const MAX_FILES: u64 = 10_000;
 
@@ -117,15 +120,16 @@ impl DatasetState {
                 self.proposals.may_approve(&body.proposal, who.name(), at.time)
             }
             Body::ReservationCancelled(body) => {
-                let reserver = exposures.reserver(&body.reservation).ok_or("no such reservation")?;
-                if reserver != who.name() {
-                    who.officer()?;
+                let reserver = exposures.reserver(&body.reservation);
+                match reserver {
+                    Some(reserver) if reserver == who.name() => {}
+                    Some(_) => who.officer()?,
+                    None => who.officer_or_steward()?,
                 }
                 if self.reservations.contains_key(&body.reservation.hash) {
-                    Err("the reservation is used or cancelled already")
-                } else {
-                    Ok(())
+                    return Err("the reservation is used or cancelled already");
                 }
+                reserver.map(drop).ok_or(NO_RESERVATION)
             }
             Body::Anchored(_) => {
                 if at.vault > self.cited {
@@ -216,6 +220,7 @@ impl DatasetState {
             title: body.title.as_str().to_owned(),
             created: statement.time,
             creator: statement.author.clone(),
+            created_at: head,
             facts: body.facts.clone(),
             facts_author: statement.author.clone(),
             level: body.level,
@@ -281,11 +286,13 @@ impl DatasetState {
             return Err("the member has no current card");
         }
         self.seals_are_exactly(&body.seals, cards.into_iter())?;
-        if let Some(reservation) = &body.reservation {
-            self.reservation_counts(exposures, reservation, &terms.member)?;
-        }
         let needed = level_count(&vault.approvals().granted, self.level);
-        who.approved(terms_digest("granted", terms), needed, Some(&terms.member), body.approval.as_ref())
+        who.approved(terms_digest("granted", terms), needed, Some(&terms.member), body.approval.as_ref())?;
+        // Last, because what is authorised but for this stops the fold instead of being void.
+        match &body.reservation {
+            Some(reservation) => self.reservation_counts(exposures, reservation, &terms.member),
+            None => Ok(()),
+        }
     }
 
     fn epoch_opened(&self, who: &Author<'_>, body: &EpochOpened) -> Result<(), Void> {
@@ -407,7 +414,7 @@ impl DatasetState {
         if self.reservations.contains_key(&cited.hash) {
             return Err("the reservation is used or cancelled already");
         }
-        if exposures.is_reserved(cited, &self.id, member) { Ok(()) } else { Err("no such reservation") }
+        if exposures.is_reserved(cited, &self.id, member) { Ok(()) } else { Err(NO_RESERVATION) }
     }
 
     fn seals_are_exactly(

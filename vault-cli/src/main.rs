@@ -45,6 +45,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome<()> {
+    // Before the first secret is read. A system that refuses says so, and the user decides.
+    if let Err(error) = vault_keys::process::forbid_core_dumps() {
+        cli.globals.output().note(&format!("warning: core dumps could not be forbidden: {error}"));
+    }
     let runtime = runtime().map_err(|e| Failure::new(Kind::Other, format!("{e:#}")))?;
     let Cli { globals, command } = cli;
     let outcome = runtime.block_on(interrupt::unless_interrupted(command.run(&globals)));

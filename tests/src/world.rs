@@ -393,6 +393,24 @@ impl Person {
         Running { what: self.what(&args), child: command.spawn().unwrap(), pause }
     }
 
+    /// What the member gets of a dataset: every file's path and bytes.
+    #[track_caller]
+    pub fn gets(&self, dataset: &str) -> BTreeMap<String, Vec<u8>> {
+        let folder = TempDir::new_in(&self.root).unwrap();
+        self.ok(&["get", dataset, "--output", folder.path().to_str().unwrap()]);
+        let names = objects(folder.path()).into_keys();
+        names.map(|name| (name.clone(), fs::read(folder.path().join(&name)).unwrap())).collect()
+    }
+
+    /// The member can't get a dataset: the command fails with an exit code and writes nothing. Returns what it said.
+    #[track_caller]
+    pub fn gets_nothing(&self, code: i32, dataset: &str) -> String {
+        let folder = TempDir::new_in(&self.root).unwrap();
+        let said = self.fails(code, &["get", dataset, "--output", folder.path().to_str().unwrap()]);
+        assert_eq!(objects(folder.path()), BTreeMap::new(), "{} got something", self.name);
+        said
+    }
+
     /// What the member sees of a dataset's files: path and BLAKE3.
     #[track_caller]
     pub fn sees(&self, dataset: &str) -> BTreeMap<String, String> {

@@ -11,13 +11,13 @@ use vault_core::ids::{CardId, DatasetId, EntryHash, MemberId};
 use vault_core::json::{self, B64};
 use vault_core::ledger::dataset::{DatasetState, Grant, GrantStatus, UploadStatus};
 use vault_core::ledger::fold::At;
-use vault_core::ledger::statement::{Body, DatasetCreated, Facts, FirstEpoch, Role, UploaderSet};
+use vault_core::ledger::statement::{Body, DatasetCreated, Facts, FirstEpoch, Role, Text, UploaderSet};
 
 use super::member::{no_member, read_card, text};
 use crate::error::{Failure, Kind, Outcome};
 use crate::output;
 use crate::seals::Seals;
-use crate::session::Session;
+use crate::session::{Session, Signer};
 use crate::settings::Globals;
 
 /// Create, show and list datasets
@@ -101,39 +101,23 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
         return Err(Failure::refused(format!("{me} may not create datasets"))
             .hint(format!("an officer gives the role: `seqvault member role {me} creator`")));
     }
+    let begun = unfinished(session, &me, &args, &facts, &title).await?;
     let signer = session.signer(globals)?;
-    let mut holders: BTreeSet<(MemberId, CardId)> =
-        session.vault.current_cards(&me, at).map(|c| (me.clone(), *c.card.id())).collect();
-    holders.extend(recovery.iter().filter_map(|id| session.vault.card(id).map(|c| (c.member.clone(), *id))));
-    let secret = EpochSecret::generate(&mut UnwrapErr(getrandom::SysRng));
-    let scope = session.scope(&args.dataset);
-    let mut seals = Seals::default();
-    seals.add(session, &signer, &args.dataset, 1, &secret, &holders)?;
-    let body = DatasetCreated {
-        epoch: FirstEpoch {
-            public: B64(secret.public_key(&scope, 1).as_bytes().to_vec()),
-            seals: seals.hashes().collect(),
-        },
-        facts,
-        level: args.level,
-        recovery: recovery.into_iter().collect(),
-        title,
-    };
-    seals.write(session).await?;
-    let Some(mut state) = session.create_dataset(&signer, &args.dataset, Body::DatasetCreated(body)).await? else {
-        seals.withdraw(session).await;
-        return Err(Failure::new(Kind::Conflict, format!("there is a dataset {} already", args.dataset))
-            .hint("ids are never used twice: choose another"));
+    let mut state = match begun {
+        Some(state) => state,
+        None => first_entry(session, &signer, &args, facts, title, recovery).await?,
     };
     for member in &args.uploader {
-        let body = Body::UploaderSet(UploaderSet { member: member.clone(), on: true });
-        session.append_always(&signer, &mut state, &body).await?;
+        if !state.uploaders().contains(member) {
+            let body = Body::UploaderSet(UploaderSet { member: member.clone(), on: true });
+            session.append_always(&signer, &mut state, &body).await?;
+        }
     }
     let made = Created {
         dataset: args.dataset,
         steward: me,
         level: args.level,
-        sealed_to: seals.len(),
+        sealed_to: state.newest_epoch().map_or(0, |epoch| epoch.seals.len()),
         uploaders: args.uploader,
     };
     globals.output().result(&made, || {
@@ -142,6 +126,69 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
             made.dataset, made.level, made.steward
         )
     })
+}
+
+/// The dataset that this command created before it was interrupted: mine, with the same words, an uploader still missing.
+async fn unfinished(
+    session: &mut Session,
+    me: &MemberId,
+    args: &Create,
+    facts: &Facts,
+    title: &Text,
+) -> Outcome<Option<DatasetState>> {
+    let state = match session.dataset(&args.dataset).await {
+        Ok(state) => state,
+        Err(failure) if failure.kind == Kind::NotFound => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let same = state.creator() == me
+        && state.level() == args.level
+        && state.facts() == facts
+        && state.title() == title.as_str()
+        && !state.is_deleted();
+    let missing = args.uploader.iter().any(|member| !state.uploaders().contains(member));
+    if same && missing { Ok(Some(state)) } else { Err(taken(&args.dataset)) }
+}
+
+fn taken(id: &DatasetId) -> Failure {
+    Failure::new(Kind::Conflict, format!("there is a dataset {id} already"))
+        .hint("ids are never used twice: choose another")
+}
+
+/// Draws the first epoch, seals it and creates the dataset.
+async fn first_entry(
+    session: &mut Session,
+    signer: &Signer,
+    args: &Create,
+    facts: Facts,
+    title: Text,
+    recovery: BTreeSet<CardId>,
+) -> Outcome<DatasetState> {
+    let (me, at) = (&signer.member, session.vault.last_seq());
+    let mut holders: BTreeSet<(MemberId, CardId)> =
+        session.vault.current_cards(me, at).map(|c| (me.clone(), *c.card.id())).collect();
+    holders.extend(recovery.iter().filter_map(|id| session.vault.card(id).map(|c| (c.member.clone(), *id))));
+    let secret = EpochSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    let mut seals = Seals::default();
+    seals.add(session, signer, &args.dataset, 1, &secret, &holders)?;
+    let body = DatasetCreated {
+        epoch: FirstEpoch {
+            public: B64(secret.public_key(&session.scope(&args.dataset), 1).as_bytes().to_vec()),
+            seals: seals.hashes().collect(),
+        },
+        facts,
+        level: args.level,
+        recovery: recovery.into_iter().collect(),
+        title,
+    };
+    seals.write(session).await?;
+    match session.create_dataset(signer, &args.dataset, Body::DatasetCreated(body)).await? {
+        Some(state) => Ok(state),
+        None => {
+            seals.withdraw(session).await;
+            Err(taken(&args.dataset))
+        }
+    }
 }
 
 /// The vault's recovery cards that are still current, and those named.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, ManifestId, MemberId, UploadId};
 use vault_core::layout::{
-    BundleSize, MAX_NUMBER, ObjectName, epochs_prefix, manifests_prefix, upload_prefix, uploads_prefix,
+    BundleSize, MAX_NUMBER, ObjectName, epochs_prefix, ledger_prefix, manifests_prefix, upload_prefix, uploads_prefix,
 };
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest, Upload, UploadStatus};
 use vault_core::ledger::fold::{Stop, Verdict};
@@ -268,6 +268,7 @@ impl Vault {
                 self.look_at_dataset(dataset, how, &mut report).await?;
             }
         }
+        self.look_at_strays(how, &mut report).await?;
         let leftovers = self.store.leftovers(how.at_work).await?;
         report.findings.extend(leftovers.into_iter().map(|path| Finding::Leftover { path }));
         Ok(report)
@@ -396,6 +397,22 @@ impl Vault {
         Ok(())
     }
 
+    /// Keys of datasets that were never created: whoever was about to was killed before the statement.
+    async fn look_at_strays(&self, how: &Doctor, report: &mut Report) -> Result<(), StoreError> {
+        for folder in self.store.folders("epochs/").await? {
+            let Ok(dataset) = folder.parse::<DatasetId>() else { continue };
+            let ledger = LedgerId::Dataset(dataset.clone());
+            // Any entry, even behind a gap, means that there is or was such a dataset.
+            if !self.store.list(&ledger_prefix(&ledger)).await?.is_empty() {
+                continue;
+            }
+            let strays = self.store.list(&epochs_prefix(&dataset)).await?;
+            let strays = strays.into_iter().filter(|object| !is_at_work(how, object));
+            report.findings.extend(strays.map(|object| Finding::Unused { name: object.name }));
+        }
+        Ok(())
+    }
+
     async fn holdings(&self, id: &DatasetId) -> Result<Holdings, StoreError> {
         let mut held = Holdings::default();
         for object in self.store.list(&epochs_prefix(id)).await? {
@@ -514,6 +531,11 @@ impl Vault {
     }
 }
 
+/// Whether an object is so young that whoever wrote it may still be at work.
+fn is_at_work(how: &Doctor, object: &Listed) -> bool {
+    how.now.saturating_sub(object.modified) < i64::try_from(how.at_work.as_secs()).unwrap_or(i64::MAX)
+}
+
 fn look_at_epochs(state: &DatasetState, held: &Holdings, how: &Doctor, report: &mut Report) {
     let dataset = state.id();
     let mut old: BTreeMap<u64, u64> = BTreeMap::new();
@@ -526,8 +548,7 @@ fn look_at_epochs(state: &DatasetState, held: &Holdings, how: &Doctor, report: &
         .collect();
     for (name, object) in &held.epochs {
         let Some(epoch) = epoch_of(name) else { continue };
-        let at_work =
-            how.now.saturating_sub(object.modified) < i64::try_from(how.at_work.as_secs()).unwrap_or(i64::MAX);
+        let at_work = is_at_work(how, object);
         let is_uncommitted = matches!(name, ObjectName::Header { manifest, .. } if uncommitted.contains(manifest));
         if epoch < state.closed() {
             *old.entry(epoch).or_default() += 1;

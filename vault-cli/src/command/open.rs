@@ -16,6 +16,7 @@ use crate::sealed_file::end::{self, Destination, Input};
 use crate::sealed_file::head::{Head, ReadError};
 use crate::sealed_file::target::Readers;
 use crate::settings::{Globals, PassphraseSource};
+use crate::transfer::Progress;
 
 /// Open a file that was sealed to this identity
 ///
@@ -70,8 +71,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Some(key) => key.map_err(|e| Failure::integrity(format!("{}: {e}", args.file.display())))?,
         None => return Err(not_a_recipient(&args.file, &head, custodian.card())),
     };
-    let from = args.file;
-    let bytes = destination.write(move |output, stop| open(&key, &head, &from, input, output, stop)).await?;
+    let (from, progress) = (args.file, input.progress(&globals.output()));
+    let bytes =
+        destination.write(move |output, stop| open(&key, &head, &from, input, output, stop, &*progress)).await?;
 
     let Some(path) = destination.keep()? else { return Ok(()) };
     globals.output().result(&Opened { output: &path, bytes }, || {
@@ -79,8 +81,16 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     })
 }
 
-fn open(key: &Secret32, head: &Head, from: &Path, input: Input, output: &File, stop: &Stop) -> Outcome<u64> {
-    body::open(key, head, &input.file, output, stop, &()).map_err(|e| match e {
+fn open(
+    key: &Secret32,
+    head: &Head,
+    from: &Path,
+    input: Input,
+    output: &File,
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Outcome<u64> {
+    body::open(key, head, &input.file, output, stop, progress).map_err(|e| match e {
         OpenError::Read(e) => Failure::file(from, &e),
         OpenError::Write(e) => end::write_failure(&e),
         OpenError::Stopped => interrupt::interrupted(),

@@ -21,6 +21,7 @@ use crate::sealed_file::end::{self, Destination, Input};
 use crate::sealed_file::head::{Head, MakeError};
 use crate::sealed_file::target::Readers;
 use crate::settings::Globals;
+use crate::transfer::Progress;
 
 /// What is added to the name of a sealed file.
 pub const SUFFIX: &str = ".sealed";
@@ -72,8 +73,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let key = Secret32::generate(&mut UnwrapErr(SysRng));
     let head = Head::make(&cards, &key, &mut UnwrapErr(SysRng)).map_err(|e| head_failure(e, &cards))?;
     let (suite, sealed_to) = (head.suite(), head.cards().collect());
-    let from = args.file;
-    let bytes = destination.write(move |output, stop| seal(&key, &head, &from, input, output, stop)).await?;
+    let (from, progress) = (args.file, input.progress(&globals.output()));
+    let bytes =
+        destination.write(move |output, stop| seal(&key, &head, &from, input, output, stop, &*progress)).await?;
 
     let Some(path) = destination.keep()? else { return Ok(()) };
     let result = Sealed { output: &path, bytes, suite, cards: sealed_to };
@@ -84,10 +86,18 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     })
 }
 
-fn seal(key: &Secret32, head: &Head, from: &Path, input: Input, output: &File, stop: &Stop) -> Outcome<u64> {
+fn seal(
+    key: &Secret32,
+    head: &Head,
+    from: &Path,
+    input: Input,
+    output: &File,
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Outcome<u64> {
     let before = input.metadata.clone();
     let file = input.file;
-    let bytes = body::seal(key, head, &file, output, &mut UnwrapErr(SysRng), stop, &()).map_err(|e| match e {
+    let bytes = body::seal(key, head, &file, output, &mut UnwrapErr(SysRng), stop, progress).map_err(|e| match e {
         SealError::Read(e) => Failure::file(from, &e),
         SealError::Write(e) => end::write_failure(&e),
         SealError::Stopped => interrupt::interrupted(),

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use super::target::{IfExists, Readers, Target, TargetError};
 use crate::error::{Failure, Kind, Outcome};
 use crate::interrupt::{self, Stop};
-use crate::output;
+use crate::output::{self, Output};
+use crate::progress::Meter;
+use crate::transfer::Progress;
 
 /// Bytes that a pipe is asked to hold, so that both its ends run for longer.
 const PIPE: usize = 1 << 20;
@@ -52,6 +54,17 @@ impl Input {
         }
         widen(&input.file);
         Ok(input)
+    }
+
+    /// What draws or writes its progress; nothing for what has no size.
+    #[must_use]
+    pub fn progress(&self, output: &Output) -> Box<dyn Progress> {
+        if !self.metadata.is_file() {
+            return Box::new(());
+        }
+        let meter = Meter::new(output);
+        meter.total(self.metadata.len(), 1);
+        Box::new(meter)
     }
 
     fn is_the_file_at(&self, path: &Path) -> bool {

@@ -6,7 +6,7 @@ use std::fs;
 
 use vault_tests::world::{Fault, World, objects, strings};
 
-use crate::story::{COHORT, contents, is_sound, reads, settle, shown, story};
+use crate::story::{COHORT, Settled, contents, is_sound, reads, settle, shown, story};
 
 /// More calls than any verb here makes.
 const MOST: u64 = 60;
@@ -47,17 +47,26 @@ fn works(world: &World) {
 /// The whole of it for a verb on the story's dataset: who was killed before a call finishes it, and another one who was killed after it.
 #[track_caller]
 fn crashes(of: &World, who: &str, args: &[&str], other: &str) -> u64 {
+    crashes_but(of, who, args, other, |_| {})
+}
+
+/// As [`crashes`], without what `forget` takes out of both results.
+#[track_caller]
+fn crashes_but(of: &World, who: &str, args: &[&str], other: &str, forget: impl Fn(&mut Settled)) -> u64 {
     let undisturbed = of.copy();
     undisturbed.person(who).ok(args);
     works(&undisturbed);
-    let expected = settle(&undisturbed, COHORT);
+    let mut expected = settle(&undisturbed, COHORT);
+    forget(&mut expected);
     killed_everywhere(of, who, args, |world, fault| {
         let finisher = if matches!(fault, Fault::Before(_)) { who } else { other };
         eprintln!("{who} killed {fault:?}, finished by {finisher}");
         is_sound(world);
         world.person(finisher).ok(args);
         works(world);
-        assert_eq!(settle(world, COHORT), expected);
+        let mut settled = settle(world, COHORT);
+        forget(&mut settled);
+        assert_eq!(settled, expected);
     })
 }
 
@@ -93,7 +102,8 @@ fn a_killed_grant_is_finished_by_any_steward() {
 
 #[test]
 fn a_killed_rotation_with_new_bytes_is_finished_by_any_steward() {
-    let calls = crashes(&story(), "lab", &["rotate", COHORT, "--reencrypt"], "deputy");
+    let args = ["rotate", COHORT, "--reencrypt"];
+    let calls = crashes_but(&story(), "lab", &args, "deputy", Settled::forget_unfinished_uploads);
     assert!(calls >= 15, "{calls}");
 }
 

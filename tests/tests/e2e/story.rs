@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use vault_tests::world::{Person, World};
+use vault_tests::world::{Person, World, strings};
 
 /// The dataset of the story.
 pub(crate) const COHORT: &str = "cohort";
@@ -123,6 +123,8 @@ pub(crate) struct Settled {
     uploaders: Value,
     manifests: Value,
     files: Value,
+    /// Uploads that were begun and never committed.
+    unfinished: usize,
     /// How many objects there are of each kind and place.
     objects: BTreeMap<String, usize>,
 }
@@ -137,6 +139,14 @@ impl Settled {
             *found = *wanted;
         }
     }
+
+    /// Leaves out an upload that nobody goes on with, and what it stored: it waits for its end date.
+    pub(crate) fn forget_unfinished_uploads(&mut self) {
+        self.unfinished = 0;
+        self.objects.retain(|kind, _| {
+            !kind.starts_with("packs/") && !kind.starts_with("manifests/") && !kind.ends_with("/headers")
+        });
+    }
 }
 
 /// Repairs, and checks that nothing is left amiss: no epoch unclosed or not deleted, nothing stale, no object that no statement names.
@@ -146,7 +156,9 @@ pub(crate) fn settle(world: &World, dataset: &str) -> Settled {
     world.grow_old();
     officer.ok(&["doctor", "--repair"]);
     let report = officer.ok(&["doctor"]);
-    assert_eq!(report["sound"], true, "{report}");
+    let is_upload = |finding: &String| finding.contains("upload") && finding.contains("is not finished");
+    let (unfinished, amiss): (Vec<String>, Vec<String>) = strings(&report["findings"]).into_iter().partition(is_upload);
+    assert!(amiss.is_empty(), "{amiss:?}");
     let shown = shown(&officer, dataset);
     assert_eq!(shown["stale"], false, "{shown}");
     assert_eq!(shown["closed"], shown["epoch"], "{shown}");
@@ -170,6 +182,7 @@ pub(crate) fn settle(world: &World, dataset: &str) -> Settled {
         uploaders: shown["uploaders"].clone(),
         manifests: shown["manifests"].clone(),
         files: shown["files"].clone(),
+        unfinished: unfinished.len(),
         objects,
     }
 }

@@ -248,8 +248,8 @@ impl<'a> OldStream<'a> {
         let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
-            let (index, inside) = (at / u64::from(PACK_LEN), (at % u64::from(PACK_LEN)) as usize);
-            let pack = self.load(index).await?;
+            let inside = usize::try_from(at % u64::from(PACK_LEN)).unwrap_or(usize::MAX);
+            let pack = self.load(at / u64::from(PACK_LEN)).await?;
             let from = pack.get(inside..).unwrap_or_default();
             let rest = buffer.get_mut(done..).unwrap_or_default();
             let n = from.len().min(rest.len());

@@ -22,7 +22,7 @@ use crate::progress::Meter;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
 use crate::transfer::{
-    Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, PutError, PutOptions,
+    Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, Pending, PutError, PutOptions,
     Stream, Upload, WalkError, walk,
 };
 
@@ -107,7 +107,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             *journal
         }
         Resume::Committed(journal, upload, entry) => {
-            erase(journal)?;
+            erase(*journal)?;
             let done = Done {
                 dataset: args.dataset,
                 upload,
@@ -253,7 +253,7 @@ fn request(args: &Args) -> Outcome<Digest> {
 enum Resume {
     New,
     Open(Box<Journal>),
-    Committed(crate::transfer::Pending, UploadId, u64),
+    Committed(Box<Pending>, UploadId, u64),
 }
 
 fn journals(session: &Session) -> PathBuf {
@@ -268,7 +268,7 @@ fn resume(session: &Session, signer: &Signer, dataset: &DatasetState, request: &
     let ours = head.vault == *session.vault.id() && head.dataset == *dataset.id() && head.author == signer.member;
     let status = dataset.uploads().get(&head.upload).map(|u| u.status);
     match status {
-        Some(UploadStatus::Committed { seq }) if ours => Ok(Resume::Committed(pending, head.upload, seq)),
+        Some(UploadStatus::Committed { seq }) if ours => Ok(Resume::Committed(Box::new(pending), head.upload, seq)),
         Some(UploadStatus::Open) if ours && head.card == signer.card => {
             let key = signer
                 .custodian
@@ -323,7 +323,7 @@ async fn begin(
     }
 }
 
-fn erase(pending: crate::transfer::Pending) -> Outcome<()> {
+fn erase(pending: Pending) -> Outcome<()> {
     pending.erase().map_err(journal_failed)
 }
 

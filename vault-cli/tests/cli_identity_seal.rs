@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 const PASSPHRASE: &str = "correct horse";
@@ -471,8 +472,8 @@ fn every_verbs_help_has_an_example() {
 }
 
 #[test]
-fn an_interrupted_seal_leaves_nothing_and_exits_with_130() {
-    for signal in ["INT", "TERM"] {
+fn an_interrupted_seal_exits_with_130_and_a_killed_one_leaves_no_half_file() {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let room = Room::new();
         room.identity("anna", "1");
         let before = room.names();
@@ -481,10 +482,14 @@ fn an_interrupted_seal_leaves_nothing_and_exits_with_130() {
         // More than a pipe and the pipeline hold: once it is taken, the seal is under way.
         child.stdin.as_mut().unwrap().write_all(&vec![0; 16 << 20]).unwrap();
         let began = Instant::now();
-        assert!(Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert!(began.elapsed() < Duration::from_secs(4));
-        assert_eq!(room.names(), before);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let code = child.wait().unwrap().code();
+        assert!(!room.path("out").exists());
+        if signal != Signal::KILL {
+            assert_eq!(code, Some(130));
+            assert!(began.elapsed() < Duration::from_secs(4));
+            assert_eq!(room.names(), before);
+        }
     }
 }
 

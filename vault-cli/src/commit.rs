@@ -1,5 +1,7 @@
 //! Making an upload visible: its manifest keys sealed to the newest epoch, its one commit appended. Spec 5.5 and 6.2.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use rand_core::UnwrapErr;
 use vault_core::hazmat::kdf::sha256;
@@ -16,6 +18,9 @@ use crate::transfer::Uploaded;
 
 /// Seals the manifests' keys to the newest epoch and commits; if an epoch was opened meanwhile, seals and commits again.
 ///
+/// `None` if a manifest that is to be superseded has changed since `dataset` was read: files were removed from it, or it is gone. What
+/// was made of it would bring them back.
+///
 /// # Errors
 /// If the epoch is stale, the upload was closed, the author may not upload any more, or the store fails. The upload stays open.
 pub async fn commit(
@@ -24,9 +29,10 @@ pub async fn commit(
     dataset: &mut DatasetState,
     upload: UploadId,
     uploaded: &[(Uploaded, Option<ManifestId>)],
-) -> Outcome<u64> {
+) -> Outcome<Option<u64>> {
     let mut sealed_to = None;
     let mut manifests = Vec::new();
+    let before = superseded(dataset, uploaded);
     for _ in 0..ATTEMPTS {
         if dataset.is_stale(&session.vault, session.at()) {
             return Err(stale(dataset));
@@ -37,12 +43,20 @@ pub async fn commit(
         }
         let body = UploadCommitted { epoch: dataset.newest(), manifests: manifests.clone(), upload };
         match session.append(signer, dataset, Body::UploadCommitted(body)).await? {
-            Landed::Yes { seq, .. } => return Ok(seq),
+            Landed::Yes { seq, .. } => return Ok(Some(seq)),
+            Landed::Lost if superseded(dataset, uploaded) != before => return Ok(None),
             Landed::Lost => {}
         }
     }
     Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
         .hint("run the same command again: what is uploaded is kept"))
+}
+
+/// What there is to see of the manifests that are to be superseded.
+fn superseded(dataset: &DatasetState, uploaded: &[(Uploaded, Option<ManifestId>)]) -> Vec<Option<BTreeSet<u32>>> {
+    let ids = uploaded.iter().filter_map(|(_, supersedes)| supersedes.as_ref());
+    let visible = |id| dataset.manifests().get(id).filter(|m| m.is_visible());
+    ids.map(|id| visible(id).map(|m| m.removed_files.clone())).collect()
 }
 
 /// Uploads wait while somebody without a grant can open the epoch.

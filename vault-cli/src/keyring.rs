@@ -22,7 +22,7 @@ use vault_core::secret::Secret32;
 use crate::client::Client;
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
-use crate::session::{Session, Signer};
+use crate::session::{ATTEMPTS, Session, Signer};
 
 /// How many manifests are fetched and opened at once.
 const MANIFESTS_AT_ONCE: usize = 4;
@@ -94,6 +94,31 @@ impl Keyring {
             return Err(no_grant(session, signer, dataset));
         }
         Ok(keyring)
+    }
+
+    /// Opens the keyring and every visible manifest. A rotation that ends meanwhile deletes what the state named: then the state is read
+    /// again, so that a reader is never in a rotation's way and no rotation in a reader's.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`] and [`Keyring::manifests`].
+    pub async fn open_all(
+        session: &mut Session,
+        signer: &Signer,
+        dataset: &mut DatasetState,
+    ) -> Outcome<(Self, Vec<Opened>)> {
+        for _ in 1..ATTEMPTS {
+            match Self::try_open_all(session, signer, dataset).await {
+                Err(failure) if failure.kind == Kind::NotFound && session.has_moved(dataset).await? => {}
+                other => return other,
+            }
+        }
+        Self::try_open_all(session, signer, dataset).await
+    }
+
+    async fn try_open_all(session: &Session, signer: &Signer, dataset: &DatasetState) -> Outcome<(Self, Vec<Opened>)> {
+        let mut keyring = Self::open(session, signer, dataset).await?;
+        let opened = keyring.manifests(dataset).await?;
+        Ok((keyring, opened))
     }
 
     /// A keyring of one secret that was just drawn, for a dataset that has nothing yet or a new epoch.

@@ -64,6 +64,12 @@ pub fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(text));
 }
 
+/// Standard output for a file's bytes.
+#[must_use]
+pub fn bytes_out() -> impl Write + Send + 'static {
+    io::stdout()
+}
+
 /// What became of standard output: a closed pipe is no failure worth words.
 #[must_use]
 pub fn standard_output(error: &io::Error) -> Failure {

@@ -13,7 +13,7 @@ use vault_core::floe::{self, Opener, Sealer};
 use vault_core::ids::{DatasetId, Digest, ManifestId, MemberId, PackName, UploadId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::statement::{Body, ManifestRemoved, Text, UploadOpened};
+use vault_core::ledger::statement::{Body, ManifestRemoved, Text, UploadClosed, UploadOpened};
 use vault_core::manifest::{Draft, Extras, FileRecord, Manifest, Origin, RemovedLeaf, leaf_hash};
 use vault_core::pack::{GROUP_LEN, Groups, PACK_LEN, PackEntry, PackHash, PackList};
 use vault_core::secret::Secret32;
@@ -58,10 +58,13 @@ pub async fn run(
     progress.total(bytes, files);
     let mut count = 0;
     for (_, id) in todo {
-        let mut keyring = Keyring::open(session, signer, dataset).await?;
-        keyring.load_table(dataset).await?;
-        let opened = keyring.manifest(dataset, &id).await?;
-        count += one(session, signer, dataset, opened, progress).await?;
+        // Until it is done, by this command or by somebody else.
+        while waits(dataset).any(|(_, waiting)| waiting == id) {
+            let mut keyring = Keyring::open(session, signer, dataset).await?;
+            keyring.load_table(dataset).await?;
+            let opened = keyring.manifest(dataset, &id).await?;
+            count += one(session, signer, dataset, opened, progress).await?;
+        }
     }
     session.client.delete_hidden(dataset.id()).await?;
     Ok(count)
@@ -97,8 +100,21 @@ async fn one(
     if uploaded.root != old.committed.signed.root {
         return Err(Failure::integrity(format!("manifest {}: its files are not those that were signed", old.id)));
     }
-    commit::commit(session, signer, dataset, upload, &[(uploaded, Some(old.id))]).await?;
-    Ok(files)
+    match commit::commit(session, signer, dataset, upload, &[(uploaded, Some(old.id))]).await? {
+        Some(_) => Ok(files),
+        None => {
+            give_up(session, signer, dataset, upload).await?;
+            Ok(0)
+        }
+    }
+}
+
+/// Closes an upload of what has changed meanwhile, and deletes what it stored.
+async fn give_up(session: &mut Session, signer: &Signer, dataset: &mut DatasetState, upload: UploadId) -> Outcome<()> {
+    let reason = Text::parse("what it re-encrypts has changed").map_err(|e| Failure::usage(e.to_string()))?;
+    let body = Body::UploadClosed(UploadClosed { reason, upload });
+    session.append_always(signer, dataset, &body).await?;
+    session.client.sweep(dataset.id(), &upload).await.map(drop)
 }
 
 /// One manifest's re-encryption.

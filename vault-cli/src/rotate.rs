@@ -70,12 +70,16 @@ pub async fn drive(
                     done.unsealed = unsealed.into_iter().collect();
                 }
             }
-            Step::Close { epoch, manifests } => {
-                if let Some((count, void)) = close(session, signer, dataset, epoch, &manifests).await? {
+            Step::Close { epoch, manifests } => match close(session, signer, dataset, epoch, &manifests).await {
+                Ok(Some((count, void))) => {
                     done.rewrapped = count;
                     done.void = void;
                 }
-            }
+                Ok(None) => {}
+                // Whoever closed it first has deleted what was to be read.
+                Err(failure) if failure.kind == Kind::NotFound && session.has_moved(dataset).await? => {}
+                Err(failure) => return Err(failure),
+            },
             Step::CleanUp { below } => {
                 done.deleted = session.client.delete_epochs(dataset.id(), below).await?;
                 done.epoch = dataset.newest();
@@ -150,7 +154,10 @@ async fn close(
     let body = EpochClosed { count, epoch, table, void: void.iter().copied().collect() };
     match session.append(signer, dataset, Body::EpochClosed(body)).await? {
         Landed::Yes { .. } => Ok(Some((count, void))),
-        Landed::Lost => Ok(None),
+        Landed::Lost => {
+            withdraw_table(session, dataset, epoch, table).await;
+            Ok(None)
+        }
     }
 }
 
@@ -247,6 +254,15 @@ async fn write_table(
     let read = KeyTable::open(&again, &key, scope, epoch, table.len() as u64).map_err(broken)?;
     let same = read.len() == table.len() && table.iter().all(|(id, key)| read.lookup(id) == Some(key));
     if same { Ok(hash) } else { Err(damaged(&name)) }
+}
+
+/// Deletes a table that no statement came to name. Nobody without the epoch opens it, so one that remains does no harm.
+async fn withdraw_table(session: &Session, dataset: &DatasetState, epoch: u64, table: Option<Digest>) {
+    let Some(hash) = table else { return };
+    let name = ObjectName::Table { dataset: dataset.id().clone(), epoch, hash };
+    if let Err(failure) = session.client.withdraw(&name).await {
+        crate::output::warn(&format!("seqvault: an unused key table remains, run `seqvault doctor`: {failure}"));
+    }
 }
 
 fn damaged(name: &ObjectName) -> Failure {

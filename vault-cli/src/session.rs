@@ -191,6 +191,18 @@ impl Session {
         Ok(state)
     }
 
+    /// Reads a dataset again because an object of it was not there. True if its ledger has gone on: then a rotation or a
+    /// re-encryption may have deleted the object by right, and the new state says where to look instead.
+    ///
+    /// # Errors
+    /// As [`Session::dataset`].
+    pub async fn has_moved(&mut self, dataset: &mut DatasetState) -> Outcome<bool> {
+        let fresh = self.dataset(&dataset.id().clone()).await?;
+        let moved = fresh.head() != dataset.head();
+        *dataset = fresh;
+        Ok(moved)
+    }
+
     /// The ids of all datasets.
     ///
     /// # Errors

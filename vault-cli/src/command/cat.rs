@@ -1,6 +1,7 @@
 //! `seqvault cat`: stream a file, or a range of it, to standard output; only the packs that it touches are read. Spec 3.3.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use vault_core::ids::DatasetId;
@@ -10,6 +11,7 @@ use crate::fetch;
 use crate::keyring::{self, Keyring};
 use crate::session::Session;
 use crate::settings::Globals;
+use crate::transfer::{FetchOptions, PackStore, read_range};
 
 /// Write a file, or a range of its bytes, to standard output
 #[derive(ClapArgs, Debug)]
@@ -36,10 +38,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let path = keyring::path(&args.path)?;
     let asked = args.range.as_deref().map(Asked::parse).transpose()?;
     let mut session = Session::open(globals).await?;
-    let dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let mut keyring = Keyring::open(&session, &signer, &dataset).await?;
-    let opened = keyring.manifests(&dataset).await?;
+    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let candidate = {
         let view = keyring::view(&dataset, &opened);
         let found = view.find(&path).ok_or_else(|| {
@@ -47,12 +48,16 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         })?;
         super::get::one(&path, found)?
     };
-    let (from, record) = super::ls::find(&opened, &candidate)?;
+    let (body, file) = fetch::take(&session.scope(dataset.id()), dataset.id(), opened, &path, candidate)?;
     let range = match asked {
-        Some(asked) => asked.within(record.size)?,
-        None => 0..record.size,
+        Some(asked) => asked.within(file.size)?,
+        None => 0..file.size,
     };
-    fetch::range(&session, &dataset, from, record, range).await
+    let store: Arc<dyn PackStore> = Arc::clone(&session.client) as Arc<_>;
+    read_range(store, FetchOptions::default(), &body, file, range, crate::output::bytes_out())
+        .await
+        .map(drop)
+        .map_err(fetch::cat_failed)
 }
 
 /// A range as HTTP writes it (RFC 9110, section 14.1.2).

@@ -1,6 +1,7 @@
 //! `seqvault get`: download files, checked against what was signed. Spec page 3.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::patterns::Patterns;
 use crate::progress::Meter;
 use crate::session::Session;
 use crate::settings::Globals;
+use crate::transfer::{Get, GetOptions, PackStore};
 
 /// Download files of a dataset
 #[derive(ClapArgs, Debug)]
@@ -48,6 +50,7 @@ struct Done {
     dataset: DatasetId,
     output: PathBuf,
     files: u64,
+    kept: u64,
     bytes: u64,
 }
 
@@ -63,10 +66,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let patterns = Patterns::parse(&texts)?;
     let mut session = Session::open(globals).await?;
-    let dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let mut keyring = Keyring::open(&session, &signer, &dataset).await?;
-    let opened = keyring.manifests(&dataset).await?;
+    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let chosen = {
         let view = keyring::view(&dataset, &opened);
         choose(view.iter(), &patterns)?
@@ -81,15 +83,24 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             .hint("fetch them apart, or with --exact-names if the file system tells such names apart")
     })?;
     let out = globals.output();
-    let meter = std::sync::Arc::new(Meter::new(&out));
-    let (files, bytes) =
-        fetch::files(&session, &dataset, opened, &chosen, &args.output, args.force, std::sync::Arc::clone(&meter))
-            .await?;
+    let wanted = fetch::wanted(&session.scope(dataset.id()), dataset.id(), opened, &chosen);
+    let meter = Arc::new(Meter::new(&out));
+    let store: Arc<dyn PackStore> = Arc::clone(&session.client) as Arc<_>;
+    let options = GetOptions { force: args.force, ..GetOptions::default() };
+    let get = Get::new(store, options, Arc::clone(&meter) as Arc<_>);
+    let got = get.run(wanted, &args.output).await.map_err(fetch::get_failed)?;
     meter.finish();
-    let done = Done { dataset: args.dataset, output: args.output, files, bytes };
+    let done = Done {
+        dataset: args.dataset,
+        output: args.output,
+        files: got.written + got.kept,
+        kept: got.kept,
+        bytes: got.bytes,
+    };
     out.result(&done, || {
-        let s = if files == 1 { "" } else { "s" };
-        format!("{files} file{s}, {}, in {}", output::bytes(bytes), done.output.display())
+        let s = if done.files == 1 { "" } else { "s" };
+        let kept = if done.kept > 0 { format!(" ({} were there already)", done.kept) } else { String::new() };
+        format!("{} file{s}, {}, in {}{kept}", done.files, output::bytes(done.bytes), done.output.display())
     })
 }
 

@@ -114,8 +114,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 async fn grant(session: &mut Session, signer: &Signer, dataset: &mut DatasetState, terms: &GrantTerms) -> Outcome<u64> {
+    let before = dataset.grants().get(&terms.member).cloned();
     for _ in 0..ATTEMPTS {
-        let keyring = Keyring::open(session, signer, dataset).await?;
+        if dataset.grants().get(&terms.member) != before.as_ref() {
+            return Err(overtaken(dataset, terms));
+        }
+        let keyring = match Keyring::open(session, signer, dataset).await {
+            Ok(keyring) => keyring,
+            // A rotation that ended meanwhile has deleted the seals.
+            Err(failure) if failure.kind == Kind::NotFound && session.has_moved(dataset).await? => continue,
+            Err(failure) => return Err(failure),
+        };
         let cards = check_member(session, &terms.member)?;
         let owners: BTreeSet<(MemberId, CardId)> = cards.into_iter().map(|card| (terms.member.clone(), card)).collect();
         let mut seals = Seals::default();
@@ -145,6 +154,18 @@ async fn grant(session: &mut Session, signer: &Signer, dataset: &mut DatasetStat
     }
     Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
         .hint("run the same command again"))
+}
+
+/// Somebody else decided about the same member meanwhile: a revocation must not be undone by a grant that knew nothing of it.
+fn overtaken(dataset: &DatasetState, terms: &GrantTerms) -> Failure {
+    Failure::new(
+        Kind::Conflict,
+        format!("the grant of {} on {} was changed by somebody else meanwhile", terms.member, dataset.id()),
+    )
+    .hint(format!(
+        "look at it with `seqvault dataset show {}`, then run the same command again if it still holds",
+        dataset.id()
+    ))
 }
 
 fn check_member(session: &Session, member: &MemberId) -> Outcome<Vec<CardId>> {

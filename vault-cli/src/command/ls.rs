@@ -53,10 +53,9 @@ fn as_text<S: serde::Serializer>(path: &VaultPath, serializer: S) -> Result<S::O
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let patterns = Patterns::parse(&args.patterns)?;
     let mut session = Session::open(globals).await?;
-    let dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let mut keyring = Keyring::open(&session, &signer, &dataset).await?;
-    let opened = keyring.manifests(&dataset).await?;
+    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let view = keyring::view(&dataset, &opened);
     let mut listed = Vec::new();
     for (path, found) in view.iter().filter(|(path, _)| patterns.fit(path)) {

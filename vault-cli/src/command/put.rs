@@ -22,8 +22,8 @@ use crate::progress::Meter;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
 use crate::transfer::{
-    Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, Pending, PutError, PutOptions,
-    Stream, Upload, WalkError, walk,
+    Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, Pending, PutError,
+    PutOptions, Stream, Upload, WalkError, walk,
 };
 
 const DAY: u64 = 86_400;
@@ -97,7 +97,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let (files, bytes) = (found.inputs.len() as u64, found.bytes());
     let signer = session.signer(globals)?;
     if args.replace {
-        find_replaced(&session, &signer, &dataset, &mut found).await?;
+        find_replaced(&mut session, &signer, &mut dataset, &mut found).await?;
     }
     let request = request(&args)?;
     let journal = match resume(&session, &signer, &dataset, &request)? {
@@ -131,6 +131,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let uploaded: Vec<_> = uploaded.into_iter().map(|u| (u, None)).collect();
     dataset = session.dataset(&args.dataset).await?;
     let entry = commit::commit(&mut session, &signer, &mut dataset, upload_id, &uploaded).await?;
+    let entry = entry.ok_or_else(|| Failure::integrity("a new upload supersedes nothing"))?;
     upload.erase_journal().map_err(journal_failed)?;
     let done = Done {
         dataset: args.dataset,
@@ -197,11 +198,18 @@ fn walk_arguments(args: &Args) -> Outcome<Found> {
 }
 
 /// Names in each input the files of the dataset whose path it takes over.
-async fn find_replaced(session: &Session, signer: &Signer, dataset: &DatasetState, found: &mut Found) -> Outcome<()> {
-    let mut keyring = Keyring::open(session, signer, dataset).await.map_err(|f| {
-        f.hint("--replace has to read what the dataset has; upload under another name, or ask a steward to")
+async fn find_replaced(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    found: &mut Found,
+) -> Outcome<()> {
+    let (_, opened) = Keyring::open_all(session, signer, dataset).await.map_err(|f| match f.kind {
+        Kind::Refused => {
+            f.hint("--replace has to read what the dataset has; upload under another name, or ask a steward to")
+        }
+        _ => f,
     })?;
-    let opened = keyring.manifests(dataset).await?;
     let view = keyring::view(dataset, &opened);
     let steward = dataset.is_steward(&session.vault, &signer.member, session.at().vault);
     let mut taken: BTreeMap<&VaultPath, Vec<FileRef>> = BTreeMap::new();

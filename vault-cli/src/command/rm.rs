@@ -1,18 +1,19 @@
 //! `seqvault rm`: hide files by a signed statement that names manifest and file number, never a name. Spec 5.5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, ManifestId};
+use vault_core::ledger::dataset::DatasetState;
 use vault_core::ledger::statement::{Body, ManifestRemoved, PathRemoved, Set, Text};
-use vault_core::manifest::Found;
+use vault_core::manifest::{Found, VaultPath};
 
 use super::member::text;
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{self, Keyring};
 use crate::patterns::Patterns;
-use crate::session::Session;
+use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
 
 /// Remove files from a dataset's view (stewards)
@@ -56,35 +57,32 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         return Err(Failure::refused(format!("{me} is no steward of {}: only stewards remove files", args.dataset)));
     }
     let signer = session.signer(globals)?;
-    let mut keyring = Keyring::open(&session, &signer, &dataset).await?;
-    let opened = keyring.manifests(&dataset).await?;
-    let mut removed = Vec::new();
-    let mut files: BTreeMap<ManifestId, Vec<u32>> = BTreeMap::new();
-    {
-        let view = keyring::view(&dataset, &opened);
-        let hits: Vec<_> = view.iter().filter(|(path, _)| patterns.fit(path)).collect();
-        patterns.all_fit(hits.iter().map(|(path, _)| *path))?;
-        for (path, found) in hits {
-            removed.push(path.to_string());
-            let candidates = match found {
-                Found::File(file) => vec![*file],
-                Found::Contested(files) => files.clone(),
-            };
-            for candidate in candidates {
-                files.entry(candidate.manifest).or_default().push(candidate.number);
+    let mut removed = BTreeSet::new();
+    let mut entries = Vec::new();
+    let mut plan = plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
+    patterns.all_fit(plan.iter().flat_map(|(paths, _)| paths))?;
+    // What is removed may have been re-encrypted by somebody who was first, so then everything is looked up again.
+    'again: for attempt in 0..=ATTEMPTS {
+        if attempt > 0 {
+            plan = self::plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
+        }
+        for (paths, body) in &plan {
+            removed.extend(paths.iter().map(ToString::to_string));
+            if args.dry_run {
+                continue;
+            }
+            match session.append(&signer, &mut dataset, body.clone()).await? {
+                Landed::Yes { seq, .. } => entries.push(seq),
+                Landed::Lost if attempt < ATTEMPTS => continue 'again,
+                Landed::Lost => {
+                    return Err(Failure::new(Kind::Conflict, format!("{}: others were first", args.dataset))
+                        .hint("run the same command again"));
+                }
             }
         }
+        break;
     }
-    let mut entries = Vec::new();
-    if !args.dry_run {
-        for (manifest, numbers) in files {
-            let left = opened.iter().find(|o| o.id == manifest).map_or(0, |o| {
-                o.manifest.files().iter().filter(|f| !o.committed.removed_files.contains(&f.number)).count()
-            });
-            let body = body(manifest, numbers, left, &reason);
-            entries.push(session.append_always(&signer, &mut dataset, &body).await?.0);
-        }
-    }
+    let removed = removed.into_iter().collect();
     let done = Done { dataset: args.dataset, removed, entries, dry_run: args.dry_run };
     globals.output().result(&done, || {
         let verb = if done.dry_run { "would be removed" } else { "removed from the view; who has it keeps it" };
@@ -95,6 +93,38 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             if done.removed.len() == 1 { "" } else { "s" }
         )
     })
+}
+
+/// What has to be said so that nothing that fits is visible any more: the paths and the statement, manifest by manifest.
+async fn plan(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    patterns: &Patterns,
+    reason: &Text,
+) -> Outcome<Vec<(Vec<VaultPath>, Body)>> {
+    let (_, opened) = Keyring::open_all(session, signer, dataset).await?;
+    let view = keyring::view(dataset, &opened);
+    let mut files: BTreeMap<ManifestId, (Vec<VaultPath>, Vec<u32>)> = BTreeMap::new();
+    for (path, found) in view.iter().filter(|(path, _)| patterns.fit(path)) {
+        let candidates = match found {
+            Found::File(file) => vec![*file],
+            Found::Contested(files) => files.clone(),
+        };
+        for candidate in candidates {
+            let (paths, numbers) = files.entry(candidate.manifest).or_default();
+            paths.push(path.clone());
+            numbers.push(candidate.number);
+        }
+    }
+    let left = |manifest| {
+        opened
+            .iter()
+            .find(|o| o.id == manifest)
+            .map_or(0, |o| o.manifest.files().iter().filter(|f| !o.committed.removed_files.contains(&f.number)).count())
+    };
+    let planned = files.into_iter();
+    Ok(planned.map(|(id, (paths, numbers))| (paths, body(id, numbers, left(id), reason))).collect())
 }
 
 /// A manifest of which nothing is left goes whole, so that the next key table leaves its key out.

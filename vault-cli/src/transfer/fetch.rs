@@ -12,12 +12,13 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use vault_core::context::Scope;
-use vault_core::floe::{FloeError, HEADER, Opener, is_final_position, segment_len};
+use vault_core::floe::{FloeError, Opener, is_final_position};
 use vault_core::ids::{DatasetId, ManifestId, MemberId, UploadId};
 use vault_core::layout::ObjectName;
 use vault_core::manifest::{FileRecord, ManifestError, VaultPath};
 use vault_core::pack::{
-    FilePlace, GROUP_LEN, Groups, PACK_LEN, PackEntry, PackError, PackList, VerifiedGroups, pack_ranges, round_to_groups,
+    FilePlace, GROUP_LEN, Groups, PACK_LEN, PackEntry, PackError, PackList, VerifiedGroups, pack_ranges,
+    round_to_groups,
 };
 
 use super::store::{ObjectError, PackStore, Retry};
@@ -134,7 +135,8 @@ impl Fetcher {
         let cutter = Cutter::new(body, wanted)?;
         let units = cutter.units(body)?;
         let this = Arc::clone(self);
-        let source = Arc::new(PackSource { fetcher: Arc::clone(self), body: Arc::clone(body), groups: GroupCache::default() });
+        let source =
+            Arc::new(PackSource { fetcher: Arc::clone(self), body: Arc::clone(body), groups: GroupCache::default() });
         // Room is given in order, so that a later part can't take what the next one needs.
         let placed = stream::iter(units).then(move |unit| {
             let room = Arc::clone(&this.room);
@@ -372,7 +374,8 @@ impl Cutter {
             runs.push(Run { file, item: Item::Header, end: 0 });
             runs.push(Run { file, item: Item::Segment(positions.start), end: positions.end });
         }
-        let mut cutter = Self { body: Arc::clone(body), files, items: Vec::new().into_iter(), now: None, carry: Vec::new() };
+        let mut cutter =
+            Self { body: Arc::clone(body), files, items: Vec::new().into_iter(), now: None, carry: Vec::new() };
         runs.retain(|run| cutter.range(run).is_some_and(|range| !range.is_empty()));
         runs.sort_by_key(|run| cutter.range(run).map(|range| range.start));
         cutter.items = runs.into_iter();

@@ -3,28 +3,38 @@
 //! Knows no command line, no ledger and no terminal: it is given files and keys and a [`PackStore`], and reports through
 //! [`Progress`]. What is signed about an upload, and to whom its manifest keys are sealed, is the caller's.
 
+mod cat;
+mod fetch;
 mod fill;
+mod get;
 mod journal;
 mod pool;
 mod progress;
 mod put;
 mod source;
 mod store;
+mod target;
 #[cfg(test)]
 mod testing;
 mod walk;
 
+pub use cat::{CatError, read_range};
+pub use fetch::{Body, FetchError, FetchOptions};
+pub use get::{Get, GetError, GetOptions, Got};
 pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};
 pub use progress::{Phase, Progress};
 pub use put::{PutError, PutOptions, Upload, Uploaded};
 pub use source::{Checksums, InputError, InputProblem};
 pub use store::{ObjectError, PackStore, Retry, StoreError};
+pub use target::TargetProblem;
 pub use walk::{Argument, Found, Input, Kind, Skipped, Source, Stream, WalkError, walk};
 
 use vault_core::floe;
 
 /// How the names of files end that a get has not finished.
 pub(crate) const PART_SUFFIX: &str = ".seqvault-part";
+/// And of the logs that remember how far it came.
+pub(crate) const LOG_SUFFIX: &str = ".seqvault-part-log";
 
 /// The size of the plaintext whose FLOE ciphertext has this length.
 pub(crate) fn plain_len(sealed: u64) -> Option<u64> {

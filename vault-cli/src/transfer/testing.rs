@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::context::Scope;
 use vault_core::floe;
-use vault_core::ids::{DatasetId, MemberId, UploadId, VaultId};
+use vault_core::ids::{CardId, DatasetId, Digest, MemberId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
-use vault_core::manifest::Manifest;
+use vault_core::manifest::{FileRecord, Manifest};
 use vault_core::pack::PackList;
 use vault_core::suite::Suite;
 
-use super::put::Uploaded;
+use super::journal::{Journal, JournalHead};
+use super::put::{PutOptions, Upload, Uploaded};
 use super::store::{PackStore, StoreError};
-use super::{Retry, plain_len};
+use super::walk::{Argument, walk};
+use super::{Body, Retry, plain_len};
 
 pub(super) fn dataset() -> DatasetId {
     "cohort-7".parse().unwrap()
@@ -238,4 +240,57 @@ pub(super) fn read_back(store: &MemoryStore, uploaded: &Uploaded) -> BTreeMap<St
         (file.path.to_string(), plain)
     };
     manifest.files().iter().map(open).collect()
+}
+
+/// Files that were put, with what a reader of the ledger would know of them.
+pub(super) struct Stored {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) uploaded: Uploaded,
+}
+
+impl Stored {
+    pub(super) async fn new(files: &[(&str, &[u8])]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        for (name, bytes) in files {
+            write(&run, name, bytes);
+        }
+        let store = Arc::new(MemoryStore::default());
+        let inputs = walk(vec![Argument::Path(run.join("."))]).unwrap().inputs;
+        let journal = new_journal(&dir.path().join("state"));
+        let upload = Upload::new(store.clone(), journal, PutOptions::default(), Arc::new(()));
+        let uploaded = upload.run(inputs).await.unwrap().remove(0);
+        Self { store, uploaded }
+    }
+
+    pub(super) fn body(&self) -> Arc<Body> {
+        let (_, list) = open_manifest(&self.store, &self.uploaded);
+        let manifest = self.uploaded.manifest;
+        Arc::new(Body { scope: scope(), dataset: dataset(), upload: UPLOAD, manifest, author: author(), list })
+    }
+
+    pub(super) fn files(&self) -> Vec<FileRecord> {
+        open_manifest(&self.store, &self.uploaded).0.into_files()
+    }
+
+    pub(super) fn file(&self, path: &str) -> (Arc<Body>, FileRecord) {
+        let file = self.files().into_iter().find(|file| file.path.as_str() == path).unwrap();
+        (self.body(), file)
+    }
+}
+
+pub(super) fn new_journal(folder: &Path) -> Journal {
+    let scope = scope();
+    let head = JournalHead {
+        suite: scope.suite,
+        vault: scope.vault.unwrap(),
+        dataset: dataset(),
+        author: author(),
+        upload: UPLOAD,
+        card: CardId([2; 32]),
+        request: Digest([9; 32]),
+        created: 0,
+    };
+    // Stands for a seal to a card: the key itself, so that a test can open it.
+    Journal::create(folder, head, |key, _| Some(key.expose().to_vec())).unwrap()
 }

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use vault_core::manifest::{FileRef, NameError, NameRules, PathError, VaultPath, check_names};
 
-use super::PART_SUFFIX;
+use super::{LOG_SUFFIX, PART_SUFFIX};
 
 /// What a user names to be stored.
 #[derive(Debug)]
@@ -269,7 +269,7 @@ impl Walk {
                     self.skip(path, Kind::Link);
                 } else if let Some(kind) = special(metadata.file_type()) {
                     self.skip(path, kind);
-                } else if stored.ends_with(PART_SUFFIX) {
+                } else if stored.ends_with(PART_SUFFIX) || stored.ends_with(LOG_SUFFIX) {
                     self.skip(path, Kind::Partial);
                 } else {
                     self.file(&path, &stored, metadata.len())?;

@@ -9,13 +9,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use vault_core::floe::SEGMENT;
-use vault_core::ids::CardId;
 use vault_core::manifest::FileDigest;
 
-use super::super::journal::JournalHead;
 use super::super::store::StoreError;
 use super::super::testing::{
-    Fault, IMPATIENT, MemoryStore, UPLOAD, author, dataset, is_pack, noise, open_manifest, read_back, scope, write,
+    Fault, IMPATIENT, MemoryStore, UPLOAD, dataset, is_pack, new_journal, noise, open_manifest, read_back, write,
 };
 use super::super::walk::{Argument, Stream, walk};
 use super::*;
@@ -49,18 +47,7 @@ impl Lab {
             let key = Secret32::from_slice(pending.sealed_key()).unwrap();
             return pending.open(key).unwrap();
         }
-        let scope = scope();
-        let head = JournalHead {
-            suite: scope.suite,
-            vault: scope.vault.unwrap(),
-            dataset: dataset(),
-            author: author(),
-            upload: UPLOAD,
-            card: CardId([2; 32]),
-            request,
-            created: 0,
-        };
-        Journal::create(&folder, head, |key, _| Some(key.expose().to_vec())).unwrap()
+        new_journal(&folder)
     }
 
     fn upload(&self) -> Upload {

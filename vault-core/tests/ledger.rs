@@ -11,6 +11,10 @@ mod exposure;
 mod grants;
 #[path = "ledger/history.rs"]
 mod history;
+#[path = "ledger/model.rs"]
+mod model;
+#[path = "ledger/properties.rs"]
+mod properties;
 #[path = "ledger/rights.rs"]
 mod rights;
 #[path = "ledger/rotation.rs"]

@@ -520,10 +520,18 @@ impl DatasetState {
         })
     }
 
-    /// Whether `member` holds every unclosed epoch.
+    /// Whether `member` holds every unclosed epoch, each with some card.
     #[must_use]
     pub fn holds_all(&self, vault: &VaultState, member: &MemberId, at: At) -> bool {
         self.unclosed().all(|(n, _)| self.holds(vault, member, n, at))
+    }
+
+    /// Whether every unclosed epoch is sealed to `card`, a current card of `member` with a current grant, or a recovery card.
+    #[must_use]
+    pub fn opens_all(&self, vault: &VaultState, member: &MemberId, card: &CardId, at: At) -> bool {
+        vault.is_current_card(card, member, at.vault)
+            && (self.recovery.contains(card) || self.has_grant(vault, member, at))
+            && self.unclosed().all(|(_, epoch)| epoch.seals.contains_key(&(member.clone(), *card)))
     }
 
     /// A *holder* in the narrow sense: a steward with a current grant who holds the newest epoch with `card`.

@@ -135,13 +135,13 @@ impl<T> Timeline<T> {
 
     /// The value after entry `seq`, and since which entry.
     pub(super) fn entry_at(&self, seq: u64) -> Option<(u64, &T)> {
-        self.0.iter().rev().find(|(since, _)| *since <= seq).map(|(since, value)| (*since, value))
+        let later = self.0.partition_point(|(since, _)| *since <= seq);
+        later.checked_sub(1).and_then(|last| self.0.get(last)).map(|(since, value)| (*since, value))
     }
 
     /// The value after entry `seq`.
     pub(super) fn at(&self, seq: u64) -> Option<&T> {
-        let later = self.0.partition_point(|(since, _)| *since <= seq);
-        later.checked_sub(1).and_then(|last| self.0.get(last)).map(|(_, value)| value)
+        self.entry_at(seq).map(|(_, value)| value)
     }
 
     pub(super) fn last(&self) -> Option<&T> {

@@ -320,3 +320,12 @@ fn a_deleted_dataset_takes_ends_only() {
     w.vault_does("olga", seen(1));
     w.does("mallory", anchored());
 }
+
+#[test]
+fn what_a_role_set_said_before_the_creation_does_not_bind_the_creator() {
+    let mut w = World::new();
+    w.vault_does("olga", role("stella", Role::Steward, false));
+    let created = w.created();
+    w.does("stella", created);
+    assert!(w.data().is_steward(&w.state, &member("stella"), w.state.last_seq()));
+}

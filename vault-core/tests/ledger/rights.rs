@@ -184,3 +184,36 @@ fn nobody_is_kept_from_revoking_by_a_stale_epoch_or_an_old_view() {
     w.does("otto", revoked("rolf"));
     w.does("sven", revoked("stella"));
 }
+
+#[test]
+fn a_card_that_an_officer_added_in_a_members_name_opens_nothing_by_itself() {
+    let mut w = World::with_dataset();
+    let granted = w.granted("sven");
+    w.does("stella", granted);
+    let opened = w.epoch_opened(&[]);
+    w.does("stella", opened);
+    // olga holds the key of this card and of no epoch.
+    let card = w.new_card("stella/olga");
+    w.vault_does("olga", w.card_added("stella/olga", None));
+    let as_stella = |w: &World, body: Body, why: &'static str| {
+        w.refuses_statement("stella/olga", &w.dataset_draft("stella/olga", body), why);
+    };
+    let not = "not a holder of the newest epoch";
+    let (sealed, granted, opened) = (w.card_sealed("stella", &[card]), w.granted("rolf"), w.epoch_opened(&[]));
+    as_stella(&w, sealed, not);
+    as_stella(&w, granted, not);
+    as_stella(&w, opened, not);
+    let closed = w.epoch_closed();
+    as_stella(&w, closed, "does not hold every unclosed epoch");
+
+    // Nor where no steward holds it, for a steward of the officer's choice.
+    w.new_card("rita/olga");
+    w.vault_does("olga", w.card_added("rita/olga", None));
+    w.vault_does("olga", role("mallory", Role::Steward, true));
+    for name in ["stella", "sven"] {
+        w.vault_does("olga", role(name, Role::Steward, false));
+    }
+    let granted = w.granted("mallory");
+    w.refuses_statement("rita/olga", &w.dataset_draft("rita/olga", granted.clone()), not);
+    w.does("rita", granted);
+}

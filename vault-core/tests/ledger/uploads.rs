@@ -146,6 +146,21 @@ fn an_upload_is_closed_by_its_opener_and_after_its_end_by_others() {
 }
 
 #[test]
+fn an_upload_of_a_former_uploader_is_closed_before_its_end() {
+    let (mut w, upload) = open();
+    w.does("uma", extended(upload, (1 << 53) - 1));
+    w.refuses("stella", closed(upload), "the upload has not ended");
+    w.does("stella", Body::UploaderSet(UploaderSet { member: member("uma"), on: false }));
+    w.refuses("ulf", closed(upload), "neither officer nor steward");
+    w.does("stella", closed(upload));
+    let (upload, body) = w.upload_opened();
+    w.does("ulf", body);
+    w.refuses("olga", closed(upload), "the upload has not ended");
+    w.vault_does("olga", member_retired("ulf"));
+    w.does("olga", closed(upload));
+}
+
+#[test]
 fn its_opener_may_close_an_upload_to_a_stale_epoch() {
     let (mut w, upload) = open();
     w.does("stella", revoked("rita"));

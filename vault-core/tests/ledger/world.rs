@@ -41,14 +41,6 @@ impl TestRng {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
-
     pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut out = [0; N];
         self.try_fill_bytes(&mut out).unwrap();
@@ -98,7 +90,7 @@ pub(crate) enum Became {
 
 pub(crate) use Became::{Applied, Forked, NeedsVersion, Skipped, Void};
 
-pub(crate) const UNANCHORED: &str = "it cites a vault entry that the vault ledger does not have";
+pub(crate) const UNANCHORED: &str = "it cites an entry that is not there";
 pub(crate) const WRONG_PREV: &str = "its `prev` is not the entry before it";
 
 #[derive(Debug)]
@@ -415,6 +407,13 @@ impl World {
         self.refuses_statement(signer, &statement, why);
     }
 
+    /// Asserts that the body would count but for what it cites, so that it stops the fold.
+    #[track_caller]
+    pub(crate) fn stops(&self, signer: &str, body: Body) {
+        let statement = self.dataset_draft(signer, body);
+        assert_eq!(self.would(&statement.ledger, self.sign(signer, &statement)), Forked);
+    }
+
     /// Whether the body would be applied now.
     pub(crate) fn allows(&self, signer: &str, body: Body) -> bool {
         let statement = self.dataset_draft(signer, body);
@@ -545,21 +544,19 @@ impl World {
     pub(crate) fn reset(&mut self, author: &str) -> EpochReset {
         let at = self.at();
         let recovery: Vec<CardId> = self.data().recovery().iter().copied().collect();
-        let mut seals: Vec<Seal> = Vec::new();
+        let mut cards: BTreeSet<(MemberId, CardId)> = BTreeSet::new();
         for card in recovery {
             let owner = self.state.card(&card).unwrap().member.clone();
             if self.state.is_current_card(&card, &owner, at.vault) {
-                seals.push(Seal { card, member: owner, sha256: self.digest() });
+                cards.insert((owner, card));
             }
         }
-        for card in self.current_cards(author) {
-            seals.push(Seal { card, member: member(author), sha256: self.digest() });
-        }
+        cards.extend(self.current_cards(author).into_iter().map(|card| (member(author), card)));
         EpochReset {
             epoch: self.data().newest() + 1,
             public: self.new_public(),
             reason: text("nobody holds it"),
-            seals: seals.into_iter().collect(),
+            seals: cards.into_iter().map(|(member, card)| Seal { card, member, sha256: self.digest() }).collect(),
             unreadable: self.data().manifests().iter().filter(|(_, m)| m.is_in_scope()).map(|(id, _)| *id).collect(),
         }
     }

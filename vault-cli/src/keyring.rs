@@ -256,7 +256,7 @@ impl Keyring {
         let sealed = self.sealed_manifest(dataset, id, committed).await?;
         let aad = self.scope.manifest(id, &committed.author);
         let broken = |why: String| Failure::integrity(format!("manifest {id} by {}: {why}", committed.author));
-        let size = plain_size(sealed.len() as u64).ok_or_else(|| broken("no body has this length".to_owned()))?;
+        let size = plain_len(sealed.len() as u64).ok_or_else(|| broken("no body has this length".to_owned()))?;
         let plain = floe::open_bytes(&key, aad.as_bytes(), &sealed, size).map_err(|e| broken(e.to_string()))?;
         let manifest = Manifest::parse(&plain).map_err(|e| broken(e.to_string()))?;
         drop(plain);
@@ -358,15 +358,6 @@ fn line_of<'a>(dataset: &'a DatasetState, last: &'a Committed) -> (&'a Committed
 /// If no file of a vault can be named so.
 pub fn path(text: &str) -> Outcome<VaultPath> {
     VaultPath::parse(text).map_err(|e| Failure::usage(format!("{text:?}: {e}")))
-}
-
-/// The plaintext size of a FLOE ciphertext of a length.
-#[must_use]
-pub fn plain_size(sealed: u64) -> Option<u64> {
-    let body = sealed.checked_sub(floe::HEADER as u64)?;
-    let segments = body.div_ceil(floe::SEGMENT as u64).max(1);
-    let size = body.checked_sub(segments.checked_mul(floe::OVERHEAD as u64)?)?;
-    (floe::ciphertext_len(size) == sealed).then_some(size)
 }
 
 /// A re-encrypted manifest names the statement that first signed its root; it must be there and agree (spec 3.6).

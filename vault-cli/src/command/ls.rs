@@ -82,10 +82,16 @@ pub fn find<'a>(
     opened: &'a [Opened],
     candidate: &vault_core::manifest::Candidate,
 ) -> Outcome<(&'a Opened, &'a FileRecord)> {
+    let in_manifest = |o: &'a Opened| {
+        let (files, number) = (o.manifest.files(), candidate.number);
+        // Numbers are given in order of path, so a file is at its number unless some were left out since.
+        let there = usize::try_from(number).ok().and_then(|n| files.get(n)).filter(|f| f.number == number);
+        there.or_else(|| files.iter().find(|f| f.number == number)).map(|f| (o, f))
+    };
     opened
         .iter()
         .find(|o| o.id == candidate.manifest)
-        .and_then(|o| o.manifest.files().iter().find(|f| f.number == candidate.number).map(|f| (o, f)))
+        .and_then(in_manifest)
         .ok_or_else(|| Failure::integrity("a file of the view is in no manifest"))
 }
 

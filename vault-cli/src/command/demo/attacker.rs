@@ -16,9 +16,10 @@ use vault_keys::file;
 use vault_keys::passphrase::Passphrase;
 
 use crate::error::{Failure, Kind, Outcome};
-use crate::keyring::{Keyring, plain_size};
+use crate::keyring::Keyring;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
+use crate::transfer::plain_len;
 
 /// Everything that a recipient had while it had a grant.
 pub(super) struct Loot {
@@ -84,7 +85,7 @@ impl Loot {
                 .any(|author| self.custodian.open(bytes, &self.scope.grant(*epoch, author, &self.card)).is_ok()),
             ObjectName::Header { manifest, .. } => self.opens_header(manifest, bytes),
             ObjectName::Table { .. } => self.epochs.iter().any(|(n, _, secret)| {
-                let count = plain_size(bytes.len() as u64).unwrap_or(0) / 48;
+                let count = plain_len(bytes.len() as u64).unwrap_or(0) / 48;
                 KeyTable::open(bytes, &secret.table_key(&self.scope, *n), &self.scope, *n, count).is_ok()
                     || floe::Opener::start(
                         &secret.table_key(&self.scope, *n),

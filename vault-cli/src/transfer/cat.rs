@@ -114,6 +114,7 @@ impl<W: Write> Sink<W> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests choose numbers that fit")]
 mod tests {
     use proptest::prelude::*;
 

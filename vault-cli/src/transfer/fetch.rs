@@ -46,12 +46,12 @@ pub struct Body {
 }
 
 impl Body {
-    fn pack_name(&self, entry: &PackEntry) -> ObjectName {
-        ObjectName::Pack { dataset: self.dataset.clone(), upload: self.upload, pack: entry.name }
+    fn pack_name(&self, entry: &PackEntry) -> Box<ObjectName> {
+        Box::new(ObjectName::Pack { dataset: self.dataset.clone(), upload: self.upload, pack: entry.name })
     }
 
-    fn groups_name(&self) -> ObjectName {
-        ObjectName::Groups { dataset: self.dataset.clone(), upload: self.upload, manifest: self.manifest }
+    fn groups_name(&self) -> Box<ObjectName> {
+        Box::new(ObjectName::Groups { dataset: self.dataset.clone(), upload: self.upload, manifest: self.manifest })
     }
 }
 
@@ -81,7 +81,7 @@ pub enum FetchError {
     #[error("object {name} is not what was signed")]
     Pack {
         /// The pack.
-        name: ObjectName,
+        name: Box<ObjectName>,
         /// What differs.
         #[source]
         source: PackError,

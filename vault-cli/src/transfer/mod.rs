@@ -15,6 +15,7 @@ mod source;
 mod store;
 mod target;
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests choose numbers that fit")]
 mod testing;
 mod walk;
 

@@ -56,7 +56,7 @@ pub enum StoreError {
 #[error("object {name}")]
 pub struct ObjectError {
     /// The object.
-    pub name: ObjectName,
+    pub name: Box<ObjectName>,
     /// What happened to it.
     #[source]
     pub source: StoreError,
@@ -88,10 +88,10 @@ impl Retry {
         for _ in 1..self.tries {
             match attempt().await {
                 Err(StoreError::Transient(_)) => tokio::time::sleep(wait).await,
-                other => return other.map_err(|source| ObjectError { name: name.clone(), source }),
+                other => return other.map_err(|source| ObjectError { name: Box::new(name.clone()), source }),
             }
             wait = wait.saturating_mul(2);
         }
-        attempt().await.map_err(|source| ObjectError { name: name.clone(), source })
+        attempt().await.map_err(|source| ObjectError { name: Box::new(name.clone()), source })
     }
 }

@@ -460,7 +460,7 @@ mod tests {
         let target = Target::open(dir.path()).unwrap();
         let long = "x".repeat(255);
         store(&target, &long, b"x", false).unwrap();
-        let deep = format!("{}{long}", format!("{long}/").repeat(14));
+        let deep = format!("{}{long}", format!("{}/", "y".repeat(255)).repeat(14));
         store(&target, &deep, b"deep", false).unwrap();
         let mut file = target.read(&path(&deep)).unwrap().unwrap();
         assert_eq!(io::read_to_string(&mut file).unwrap(), "deep");

@@ -116,7 +116,7 @@ async fn changed_packs_are_refused_before_anything_of_them_is_opened() {
         let GetError::Fetch(FetchError::Pack { name, source: PackError::BytesDiffer }) = error else {
             panic!("{error:?}")
         };
-        assert_eq!(name, desk.pack(1));
+        assert_eq!(*name, desk.pack(1));
         assert!(!desk.path("a").exists());
         desk.stored.store.change(&desk.pack(1), |pack| pack[at] ^= 1);
     }

@@ -475,4 +475,5 @@ fn take_part(body: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests choose numbers that fit")]
 mod tests;

@@ -232,7 +232,7 @@ fn take_record(from: &mut In<'_>) -> Result<Record, Malformed> {
         ACKED => Record::Acked {
             ordinal,
             index: from.u32()?,
-            pack: take_pack(from)?,
+            pack: Box::new(take_pack(from)?),
             left: from.option(take_straddle)?,
             right: from.option(take_straddle)?,
         },
@@ -309,7 +309,7 @@ mod tests {
             Record::Acked {
                 ordinal: 0,
                 index: 5,
-                pack,
+                pack: Box::new(pack),
                 left: Some(Straddle::Whole { unit: Bytes::from_static(b"unit"), head: 3 }),
                 right: Some(Straddle::After(Bytes::from_static(b"rest"))),
             },

@@ -88,7 +88,7 @@ pub(in super::super) enum Record {
     /// From one file on the plan is another; `after` is the straddle at the first pack that is dropped.
     Replan { ordinal: u32, from: u32, files: Vec<Arc<PlannedFile>>, after: Option<Bytes> },
     /// The store acknowledged a pack.
-    Acked { ordinal: u32, index: u32, pack: Pack, left: Option<Straddle>, right: Option<Straddle> },
+    Acked { ordinal: u32, index: u32, pack: Box<Pack>, left: Option<Straddle>, right: Option<Straddle> },
     /// All packs are acknowledged, and this is the sealed manifest.
     Sealed { ordinal: u32, object: Bytes },
 }
@@ -125,7 +125,7 @@ impl State {
             Record::Plan { ordinal, plan } => self.begin(ordinal, plan),
             Record::Replan { ordinal, from, files, after } => self.open(ordinal)?.replan(from, files, after),
             Record::Acked { ordinal, index, pack, left, right } => {
-                self.open(ordinal)?.acked(index, pack, left, right);
+                self.open(ordinal)?.acked(index, *pack, left, right);
                 Ok(())
             }
             Record::Sealed { ordinal, object } => {
@@ -209,7 +209,7 @@ impl ManifestState {
         for (index, pack) in &self.packs {
             let left = self.straddles.get(index).cloned();
             let right = self.straddles.get(&index.saturating_add(1)).cloned();
-            records.push(Record::Acked { ordinal, index: *index, pack: pack.clone(), left, right });
+            records.push(Record::Acked { ordinal, index: *index, pack: Box::new(pack.clone()), left, right });
         }
         records.extend(self.sealed.clone().map(|object| Record::Sealed { ordinal, object }));
         records
@@ -248,6 +248,7 @@ impl Checkpoint {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests choose numbers that fit")]
 mod tests {
     use vault_core::ids::PackName;
 
@@ -277,7 +278,7 @@ mod tests {
         let entry = PackEntry { name: PackName([index as u8; 16]), length, blake3: Digest([4; 32]) };
         let pack = Pack { entry, groups: vec![], checkpoint: Checkpoint { done: vec![], partial: Some(partial) } };
         let (left, right) = (left.then(|| whole(index)), right.then(|| whole(index + 1)));
-        Record::Acked { ordinal: 0, index, pack, left, right }
+        Record::Acked { ordinal: 0, index, pack: Box::new(pack), left, right }
     }
 
     fn state(packs: &[(u32, u32)]) -> State {

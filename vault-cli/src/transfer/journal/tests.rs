@@ -55,7 +55,7 @@ fn acked(index: u32) -> Record {
         PackEntry { name: PackName(u128::from(index).to_be_bytes()), length: PACK_LEN, blake3: Digest([1; 32]) };
     let pack = Pack { entry, groups: vec![[0; 32]; 32], checkpoint: Checkpoint::default() };
     let right = Some(Straddle::Whole { unit: Bytes::from(vec![9; 60_000]), head: 10 });
-    Record::Acked { ordinal: 0, index, pack, left: None, right }
+    Record::Acked { ordinal: 0, index, pack: Box::new(pack), left: None, right }
 }
 
 fn packs(journal: &Journal) -> usize {

@@ -358,7 +358,7 @@ impl Upload {
             let _turn = self.uploads.acquire().await;
             self.put(&self.pack_name(entry.name), bytes).await?;
         }
-        let pack = Pack { entry, groups: hash.groups, checkpoint };
+        let pack = Box::new(Pack { entry, groups: hash.groups, checkpoint });
         self.acknowledged(ordinal, index, pack, left, right).await?;
         self.progress.moved(plain);
         Ok(())
@@ -368,7 +368,7 @@ impl Upload {
         &self,
         ordinal: u32,
         index: u32,
-        pack: Pack,
+        pack: Box<Pack>,
         left: Option<Straddle>,
         right: Option<Straddle>,
     ) -> Result<(), PutError> {
@@ -551,4 +551,5 @@ fn hash_groups(ready: &[u8], end: bool, groups: &mut Vec<GroupValue>) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests choose numbers that fit")]
 mod tests;

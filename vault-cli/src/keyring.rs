@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
 use crate::session::{ATTEMPTS, Session, Signer};
+use crate::transfer::plain_len;
 
 /// How many manifests are fetched and opened at once.
 const MANIFESTS_AT_ONCE: usize = 4;

@@ -11,7 +11,7 @@ use vault_core::context::Scope;
 use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
-use vault_core::ledger::fold::{At, Stop, Verdict, entry_hash};
+use vault_core::ledger::fold::{At, Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::pin::{self, Pin};
 use vault_core::ledger::statement::{Body, SignError, Statement};
 use vault_core::ledger::vault::VaultState;
@@ -58,6 +58,14 @@ impl core::fmt::Debug for Signer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Signer({})", self.member)
     }
+}
+
+/// A statement that is signed and would count.
+struct Prepared {
+    stored: Vec<u8>,
+    seq: u64,
+    hash: EntryHash,
+    next: DatasetState,
 }
 
 /// What became of a statement.
@@ -307,7 +315,7 @@ impl Session {
             let stored = sign(signer, &statement)?;
             let mut next = self.vault.clone();
             next.extend(&[&stored]);
-            accepted(next.judged().last().map(|j| j.verdict), body)?;
+            accepted(next.judged(), seq, body)?;
             match self.client.append(&LedgerId::Vault, seq, Bytes::from(stored)).await? {
                 Append::Done => {
                     self.vault = next;
@@ -325,15 +333,7 @@ impl Session {
     /// # Errors
     /// If the fold would not take it, or the store fails.
     pub async fn append(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
-        let head = dataset.head();
-        let seq = head.map_or(0, |h| h.seq + 1);
-        let exposures = self.exposures().await?;
-        let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
-        let stored = sign(signer, &statement)?;
-        let mut next = dataset.clone();
-        next.extend(&self.vault, &exposures, &[&stored]);
-        accepted(next.judged().last().map(|j| j.verdict), &statement.body)?;
-        let hash = entry_hash(head.map(|h| h.hash), &stored);
+        let Prepared { stored, seq, hash, next } = self.prepare(signer, dataset, body).await?;
         match self.client.append(&dataset.ledger(), seq, Bytes::from(stored)).await? {
             Append::Done => {
                 *dataset = next;
@@ -345,6 +345,20 @@ impl Session {
                 Ok(Landed::Lost)
             }
         }
+    }
+
+    /// Signs a statement and folds it in, to see that it would count.
+    async fn prepare(&mut self, signer: &Signer, dataset: &DatasetState, body: Body) -> Outcome<Prepared> {
+        let exposures = self.exposures().await?;
+        let head = dataset.head();
+        let seq = head.map_or(0, |h| h.seq + 1);
+        let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
+        let stored = sign(signer, &statement)?;
+        let mut next = dataset.clone();
+        next.extend(&self.vault, &exposures, &[&stored]);
+        accepted(next.judged(), seq, &statement.body)?;
+        let hash = entry_hash(head.map(|h| h.hash), &stored);
+        Ok(Prepared { stored, seq, hash, next })
     }
 
     /// Appends a statement whose body does not depend on the state, however often its place is taken.
@@ -370,14 +384,7 @@ impl Session {
     /// # Errors
     /// If it would not, with the reason.
     pub async fn would_accept(&mut self, signer: &Signer, dataset: &DatasetState, body: Body) -> Outcome<()> {
-        let head = dataset.head();
-        let seq = head.map_or(0, |h| h.seq + 1);
-        let exposures = self.exposures().await?;
-        let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
-        let stored = sign(signer, &statement)?;
-        let mut next = dataset.clone();
-        next.extend(&self.vault, &exposures, &[&stored]);
-        accepted(next.judged().last().map(|j| j.verdict), &statement.body)
+        self.prepare(signer, dataset, body).await.map(drop)
     }
 
     /// Creates a dataset with its first statement; `None` if the id is taken.
@@ -546,8 +553,9 @@ fn busy(what: &str) -> Failure {
         .hint("run the same command again")
 }
 
-fn accepted(verdict: Option<Verdict>, body: &Body) -> Outcome<()> {
-    match verdict {
+/// Whether the fold, having read entry `seq`, applied it. A fold that stopped has not read it.
+fn accepted(judged: &[Judged], seq: u64, body: &Body) -> Outcome<()> {
+    match usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.verdict) {
         Some(Verdict::Applied) => Ok(()),
         Some(Verdict::Void(why)) => Err(refused(body, why)),
         _ => Err(Failure::integrity("the ledger stopped before this statement")),

@@ -1,6 +1,15 @@
 //! The ledger's fold against spec pages 4 and 5: every kind, applied where it may and void where it just may not, and what
 //! people without a right can't do to those who have one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panicking, in their fixtures too"
+)]
+
 #[path = "ledger/approvals.rs"]
 mod approvals;
 #[path = "ledger/epochs.rs"]

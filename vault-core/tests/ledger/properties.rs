@@ -44,7 +44,7 @@ impl Run {
     /// Begins in a dataset with many holders, or in one that only its creator holds.
     fn new(first: Try) -> Self {
         let mut w = World::with_dataset();
-        if first.bend % 3 == 0 {
+        if first.bend.is_multiple_of(3) {
             w.does("stella", Body::RecoverySet(RecoverySet { cards: Set::default(), seals: Set::default() }));
             let opened = w.epoch_opened(&["rita"]);
             w.does("stella", opened);
@@ -89,9 +89,9 @@ impl Run {
         let w = &mut self.w;
         let body = match t.kind {
             0 => seen(0),
-            1 => role(target, Role::Steward, t.bend % 2 == 0),
+            1 => role(target, Role::Steward, t.bend.is_multiple_of(2)),
             2 if t.bend < 3 => member_retired(target),
-            2 => role(target, Role::Approver, t.bend % 2 == 0),
+            2 => role(target, Role::Approver, t.bend.is_multiple_of(2)),
             3 if t.bend < 12 => {
                 let cards = w.current_cards(target);
                 let Some(card) = cards.get(t.bend % cards.len().max(1)) else { return Ok(()) };
@@ -125,7 +125,7 @@ impl Run {
         match t.kind {
             6 => revoked(target),
             7 => Body::Suspended(Suspended { members: [member(target)].into_iter().collect(), reason: text("x") }),
-            8 => Body::UploaderSet(UploaderSet { member: member(target), on: t.bend % 2 == 0 }),
+            8 => Body::UploaderSet(UploaderSet { member: member(target), on: t.bend.is_multiple_of(2) }),
             9 => anchored(),
             10..=12 => {
                 let mut grant = w.grant(target);
@@ -143,7 +143,7 @@ impl Run {
                 let cards: Vec<_> = w.current_cards(target).into_iter().take(1).collect();
                 let epochs = w.epoch_seals(target, &cards);
                 let (known, mut all): (Vec<_>, Vec<_>) = (w.data().recovery().iter().copied().collect(), cards.clone());
-                if t.bend % 3 > 0 {
+                if !t.bend.is_multiple_of(3) {
                     all.extend(known);
                 }
                 let data = w.data();
@@ -155,7 +155,7 @@ impl Run {
                 Body::RecoverySet(RecoverySet { cards: all.into_iter().collect(), seals: bent(&seals, t.bend) })
             }
             15..=17 => {
-                let mut body = if t.bend % 4 == 0 { w.epoch(&[target]) } else { w.epoch(&[]) };
+                let mut body = if t.bend.is_multiple_of(4) { w.epoch(&[target]) } else { w.epoch(&[]) };
                 body.seals = bent(&body.seals, t.bend);
                 if t.bend == 21 {
                     body.epoch += 1;
@@ -335,7 +335,7 @@ proptest! {
     fn pieces_fold_like_the_whole(tries in tries(), cuts in proptest::collection::vec(1..9usize, 1..40), rubbish in 0..100usize) {
         let mut run = Run::new(tries[0]);
         for (n, t) in tries.into_iter().enumerate() {
-            if (n + rubbish) % 7 == 0 {
+            if (n + rubbish).is_multiple_of(7) {
                 run.w.put(&LedgerId::Dataset(dataset_id()), vec![b'x'; rubbish]);
                 run.w.put(&LedgerId::Vault, vec![b'x'; rubbish]);
                 run.vault.push(run.vault.last().unwrap().clone());

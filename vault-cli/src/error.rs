@@ -21,7 +21,7 @@ pub enum Kind {
     Refused = 4,
     /// Something was changed, cut short, rolled back or forked.
     Integrity = 5,
-    /// Somebody else acted first.
+    /// Somebody else acted first, or something is in the way.
     Conflict = 6,
     /// The identity or its passphrase.
     Identity = 7,

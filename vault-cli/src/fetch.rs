@@ -62,7 +62,7 @@ pub fn get_failed(error: GetError) -> Failure {
         GetError::Reserved(_) => Failure::refused(text),
         GetError::File { problem, .. } => match problem {
             TargetProblem::Exists | TargetProblem::IsFolder => {
-                Failure::usage(text).hint("choose another --output, or write over files with --force")
+                Failure::new(Kind::Conflict, text).hint("choose another --output, or write over files with --force")
             }
             TargetProblem::NotAFolder(_) | TargetProblem::ForeignPart => Failure::refused(text),
             TargetProblem::InUse => Failure::new(Kind::Conflict, text).hint("wait for it, or end it"),

@@ -87,6 +87,12 @@ async fn one(
     let upload = UploadId(random());
     let ends = crate::clock::now().saturating_add(UPLOAD_ENDS);
     session.append_always(signer, dataset, &Body::UploadOpened(UploadOpened { ends, upload })).await?;
+    // The state may have been read again for that entry.
+    let now = dataset.manifests().get(&old.id).filter(|m| m.is_visible());
+    if now.is_none_or(|m| m.removed_files != *removed) {
+        give_up(session, signer, dataset, upload).await?;
+        return Ok(0);
+    }
     let work = Work {
         client: Arc::clone(&session.client),
         scope: session.scope(dataset.id()),

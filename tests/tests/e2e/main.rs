@@ -12,4 +12,6 @@
 )]
 
 mod crash;
+mod races;
 mod story;
+mod transfer;

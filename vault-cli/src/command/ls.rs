@@ -2,8 +2,8 @@
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use vault_core::ids::{DatasetId, Digest, MemberId};
-use vault_core::manifest::{FileRecord, Found, VaultPath};
+use vault_core::ids::{DatasetId, Digest, MemberId, to_hex};
+use vault_core::manifest::{FileDigest, FileRecord, Found, VaultPath};
 
 use crate::error::{Failure, Outcome};
 use crate::keyring::{self, Keyring, Opened};
@@ -22,7 +22,7 @@ pub struct Args {
     dataset: DatasetId,
     /// Only files that match one of these patterns; a folder stands for all in it
     patterns: Vec<String>,
-    /// Print each file's BLAKE3 and path, as b3sum and md5sum do
+    /// Print each file's BLAKE3 and path, as b3sum and md5sum do; `--json` has what `put --checksum` recorded too
     #[arg(long)]
     checksums: bool,
     /// Size, time, author and entry of each file
@@ -37,6 +37,10 @@ struct Listed<'a> {
     size: u64,
     modified: i64,
     blake3: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    md5: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     author: &'a MemberId,
     entry: u64,
     contested: bool,
@@ -67,11 +71,29 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             let (from, record) = find(&opened, &candidate)?;
             let author = &from.committed.author;
             let (size, modified, blake3) = (record.size, record.modified, record.blake3);
-            listed.push(Listed { path, size, modified, blake3, author, entry: candidate.entry, contested });
+            let (md5, sha256) = recorded(&record.digests);
+            listed.push(Listed {
+                path,
+                size,
+                modified,
+                blake3,
+                md5,
+                sha256,
+                author,
+                entry: candidate.entry,
+                contested,
+            });
         }
     }
     patterns.all_fit(listed.iter().map(|l| l.path))?;
     globals.output().result(&listed, || text_of(&listed, &args))
+}
+
+/// The digests that `put --checksum` recorded, in hex.
+fn recorded(digests: &[FileDigest]) -> (Option<String>, Option<String>) {
+    let md5 = digests.iter().find_map(|d| if let FileDigest::Md5(hash) = d { Some(to_hex(hash)) } else { None });
+    let sha256 = digests.iter().find_map(|d| if let FileDigest::Sha256(hash) = d { Some(to_hex(hash)) } else { None });
+    (md5, sha256)
 }
 
 /// The file that a view names.

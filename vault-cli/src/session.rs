@@ -223,6 +223,25 @@ impl Session {
             .collect())
     }
 
+    /// The states of all datasets that can be read; of others it is said why not, because rubbish in one folder must not
+    /// stop what concerns the rest.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn datasets(&mut self) -> Outcome<Vec<DatasetState>> {
+        let mut states = Vec::new();
+        for id in self.dataset_ids().await? {
+            match self.dataset(&id).await {
+                Ok(state) => states.push(state),
+                Err(failure) if failure.kind == Kind::Integrity => {
+                    crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(states)
+    }
+
     /// The exposure ledgers, folded. Where there are any, the vault ledger is read again behind them.
     async fn exposures(&mut self) -> Outcome<Exposures> {
         let mut exposures = Exposures::default();

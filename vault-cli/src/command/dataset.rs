@@ -373,12 +373,11 @@ struct Listed {
 async fn list(globals: &Globals, session: &mut Session) -> Outcome<()> {
     let me = globals.card().ok().and_then(|card| session.member_of(&card).ok());
     let mut listed = Vec::new();
-    for id in session.dataset_ids().await? {
-        let state = session.dataset(&id).await?;
+    for state in session.datasets().await? {
         let s = shown(session, &state);
         let mine = me.as_ref().and_then(|m| s.grants.get(m)).map_or_else(String::new, |g| g.status.clone());
         listed.push(Listed {
-            dataset: id,
+            dataset: s.dataset,
             title: s.title,
             level: s.level,
             files: s.files,

@@ -4,19 +4,19 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{Digest, EntryHash, LedgerId};
+use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, UploadId};
 use vault_core::json;
 use vault_core::layout::ObjectName;
-use vault_core::ledger::dataset::{DatasetState, KeyPlace};
+use vault_core::ledger::dataset::{DatasetState, KeyPlace, UploadStatus};
 use vault_core::ledger::fold::Verdict;
-use vault_core::ledger::statement::{Body, Seen};
+use vault_core::ledger::statement::{Body, Seen, Text, UploadClosed};
 
 use super::member;
 use crate::client::{Client, failed};
 use crate::clock;
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::output;
-use crate::session::Session;
+use crate::session::{Session, Signer};
 use crate::settings::Globals;
 
 /// Longest list of ledgers that is read.
@@ -76,17 +76,23 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let derived = session.client.doctor(args.repair).await?;
     report.findings.extend(derived.findings);
     report.repaired.extend(derived.repaired);
-    let mut uncited = 0;
+    let mut todo = Todo::default();
     for id in session.dataset_ids().await? {
-        let state = session.dataset_even_if_stopped(&id).await?;
+        let state = match session.dataset_even_if_stopped(&id).await {
+            Ok(state) => state,
+            Err(failure) if failure.kind == Kind::Integrity => {
+                report.findings.push(failure.to_string());
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         examine(&session, &state, &mut report);
-        if session.vault.last_seq() > state.cited() && retired_since(&session, &state) {
-            uncited += 1;
-        }
+        todo.retirements |= session.vault.last_seq() > state.cited() && retired_since(&session, &state);
+        todo.late.extend(late_uploads(&session, &state).map(|upload| (id.clone(), upload)));
     }
     examine_freshness(&session, &mut report);
     if args.repair && session.vault.stop().is_none() {
-        repair(globals, &mut session, uncited, &mut report).await?;
+        repair(globals, &mut session, todo, &mut report).await?;
     }
     report.sound = report.findings.is_empty();
     globals.output().result(&report, || {
@@ -97,6 +103,20 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }
         output::printable(&lines.join("\n"))
     })
+}
+
+/// What takes a signature to repair.
+#[derive(Default)]
+struct Todo {
+    /// A dataset does not cite a retirement yet.
+    retirements: bool,
+    /// Uploads that were never finished and are past their end.
+    late: Vec<(DatasetId, UploadId)>,
+}
+
+fn late_uploads<'a>(session: &Session, state: &'a DatasetState) -> impl Iterator<Item = UploadId> + use<'a> {
+    let now = session.at().time;
+    state.uploads().iter().filter(move |(_, u)| u.status == UploadStatus::Open && u.ends <= now).map(|(id, _)| *id)
 }
 
 fn voids(what: &str, judged: &[vault_core::ledger::fold::Judged]) -> Vec<String> {
@@ -171,7 +191,7 @@ fn examine_freshness(session: &Session, report: &mut Report) {
     }
 }
 
-async fn repair(globals: &Globals, session: &mut Session, uncited: usize, report: &mut Report) -> Outcome<()> {
+async fn repair(globals: &Globals, session: &mut Session, todo: Todo, report: &mut Report) -> Outcome<()> {
     let card = globals.card()?;
     let Ok(me) = session.member_of(&card) else {
         report.findings.push("this identity is not enrolled: nothing was signed".to_owned());
@@ -179,11 +199,14 @@ async fn repair(globals: &Globals, session: &mut Session, uncited: usize, report
     };
     let officer = session.vault.is_officer(&me, session.vault.last_seq());
     let old = session.vault.seen().is_none_or(|s| clock::now().saturating_sub(s.time) > SEEN_AGE);
-    if uncited == 0 && !(officer && old) {
+    if !todo.retirements && todo.late.is_empty() && !(officer && old) {
         return Ok(());
     }
     let signer = session.signer(globals)?;
-    if uncited > 0 {
+    for (dataset, upload) in todo.late {
+        close_upload(session, &signer, &dataset, upload, report).await?;
+    }
+    if todo.retirements {
         let count = member::anchor_all(session, &signer).await?;
         report.repaired.push(format!("{count} datasets took notice of the vault's newest entry"));
     }
@@ -200,13 +223,41 @@ async fn repair(globals: &Globals, session: &mut Session, uncited: usize, report
     Ok(())
 }
 
+/// Gives up an upload that is past its end, if it is this member's to do, and deletes its packs. Spec 5.5.
+async fn close_upload(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &DatasetId,
+    upload: UploadId,
+    report: &mut Report,
+) -> Outcome<()> {
+    let mut state = session.dataset(dataset).await?;
+    let reason = Text::parse("past its end").map_err(|e| Failure::usage(e.to_string()))?;
+    let body = Body::UploadClosed(UploadClosed { reason, upload });
+    match session.append_always(signer, &mut state, &body).await {
+        Ok(_) => {
+            let objects = session.client.sweep(dataset, &upload).await?;
+            report.findings.retain(|f| !f.contains(&upload.to_string()));
+            report.repaired.push(format!("dataset {dataset}: upload {upload} was given up, {objects} objects deleted"));
+            Ok(())
+        }
+        // Not this member's: the finding stays.
+        Err(failure) if failure.kind == Kind::Refused => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Every ledger's last entry, as this client sees and has checked it.
 async fn seen_now(session: &mut Session) -> Outcome<SeenList> {
     let mut ledgers = Vec::new();
     for (ledger, _) in session.client.ledgers().await? {
         let head = match &ledger {
             LedgerId::Vault => session.vault.head(),
-            LedgerId::Dataset(id) => session.dataset(id).await?.head(),
+            // What can't be read can't be vouched for.
+            LedgerId::Dataset(id) => match session.dataset(id).await {
+                Err(failure) if failure.kind == Kind::Integrity => None,
+                state => state?.head(),
+            },
             LedgerId::Exposure(_) => {
                 let entries = session.client.entries(&ledger, 0).await?;
                 let seq = (entries.len() as u64).checked_sub(1);

@@ -444,8 +444,8 @@ async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcom
         })
         .collect();
     let mut grants = Vec::new();
-    for dataset in session.dataset_ids().await? {
-        let state = session.dataset(&dataset).await?;
+    for state in session.datasets().await? {
+        let dataset = state.id().clone();
         if let Some(grant) = state.grants().get(id) {
             grants.push(ShownGrant {
                 dataset,
@@ -617,12 +617,11 @@ async fn uploader(
 /// Makes every dataset that a member has to do with cite the newest vault entry, so that a retirement counts there.
 async fn anchor_everywhere(session: &mut Session, signer: &Signer, member: &MemberId) -> Outcome<Vec<DatasetId>> {
     let mut concerned = Vec::new();
-    for id in session.dataset_ids().await? {
-        let mut state = session.dataset(&id).await?;
+    for mut state in session.datasets().await? {
         if concerns(&state, &session.vault, member) {
             anchor(session, signer, &mut state).await?;
             if state.is_stale(&session.vault, session.at()) && !state.is_deleted() {
-                concerned.push(id);
+                concerned.push(state.id().clone());
             }
         }
     }
@@ -661,8 +660,7 @@ async fn anchor(session: &mut Session, signer: &Signer, state: &mut DatasetState
 /// If a dataset can't be read or written.
 pub async fn anchor_all(session: &mut Session, signer: &Signer) -> Outcome<usize> {
     let mut count = 0;
-    for id in session.dataset_ids().await? {
-        let mut state = session.dataset(&id).await?;
+    for mut state in session.datasets().await? {
         if session.vault.last_seq() > state.cited() {
             anchor(session, signer, &mut state).await?;
             count += 1;

@@ -4,6 +4,7 @@
 //! begins where another one has been, and old copies can be brought back.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -44,6 +45,7 @@ pub struct Person {
     vault: PathBuf,
     name: String,
     identity: String,
+    clock: i64,
 }
 
 /// When a command dies, counted in calls that change the vault.
@@ -105,6 +107,7 @@ impl World {
             vault: self.vault(),
             name: name.to_owned(),
             identity: format!("{name}.id"),
+            clock: 0,
         }
     }
 
@@ -287,6 +290,12 @@ impl Person {
         Self { vault: vault.to_owned(), ..self.clone() }
     }
 
+    /// The same person at a machine whose clock is this many seconds ahead, or behind if negative.
+    #[must_use]
+    pub fn in_seconds(&self, clock: i64) -> Self {
+        Self { clock, ..self.clone() }
+    }
+
     /// The identity file.
     #[must_use]
     pub fn identity(&self) -> PathBuf {
@@ -331,6 +340,7 @@ impl Person {
             .env("SEQVAULT_IDENTITY", self.identity())
             .env("SEQVAULT_STATE", self.state())
             .env("SEQVAULT_TESTS_PASSPHRASE", PASSPHRASE)
+            .env("SEQVAULT_TEST_CLOCK", self.clock.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

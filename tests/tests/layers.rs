@@ -24,9 +24,11 @@ fn reach() -> BTreeMap<String, BTreeSet<String>> {
     };
     let mut direct: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for node in metadata["resolve"]["nodes"].as_array().unwrap() {
-        let normal = node["deps"].as_array().unwrap().iter().filter(|dep| {
-            dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
-        });
+        let normal = node["deps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|dep| dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null()));
         direct.entry(name_of(&node["id"])).or_default().extend(normal.map(|dep| name_of(&dep["pkg"])));
     }
     let members = metadata["workspace_members"].as_array().unwrap().iter().map(name_of);
@@ -71,7 +73,9 @@ fn dependencies_flow_one_way() {
 #[test]
 fn the_core_reaches_no_io_no_clock_and_no_runtime() {
     let reach = reach();
-    for forbidden in ["tokio", "object_store", "mio", "chrono", "time", "jiff", "reqwest", "hyper", "rustix", "tempfile", "walkdir"] {
+    for forbidden in
+        ["tokio", "object_store", "mio", "chrono", "time", "jiff", "reqwest", "hyper", "rustix", "tempfile", "walkdir"]
+    {
         assert!(!reach["vault-core"].contains(forbidden), "vault-core reaches {forbidden}");
     }
 }
@@ -113,14 +117,26 @@ fn offenders(folder: &str, words: &[&str], allowed: impl Fn(&Path) -> bool) -> V
 
 #[test]
 fn the_core_names_no_clock_file_socket_or_global_randomness() {
-    let words = ["std::fs", "std::net", "std::env", "std::process", "std::thread", "SystemTime", "Instant::", "SysRng", "getrandom", "std::io::"];
+    let words = [
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "SystemTime",
+        "Instant::",
+        "SysRng",
+        "getrandom",
+        "std::io::",
+    ];
     let found = offenders("vault-core/src", &words, |_| false);
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn primitives_are_named_in_their_rooms_only() {
-    let words = ["aes_gcm::", "aws_lc_rs::", "ed25519_dalek::", "x25519_dalek::", "use hpke", "hkdf::", "hmac::", "sha2::"];
+    let words =
+        ["aes_gcm::", "aws_lc_rs::", "ed25519_dalek::", "x25519_dalek::", "use hpke", "hkdf::", "hmac::", "sha2::"];
     let room = |path: &Path| path.components().any(|c| c.as_os_str() == "hazmat");
     let core = offenders("vault-core/src", &words, room);
     assert!(core.is_empty(), "{core:#?}");
@@ -134,7 +150,8 @@ fn primitives_are_named_in_their_rooms_only() {
 fn only_the_output_prints() {
     let words = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout()", "io::stderr()"];
     // The second one streams an opened file's bytes to standard output, which is no printing.
-    let output = |path: &Path| ["vault-cli/src/output.rs", "sealed_file/target.rs"].iter().any(|room| path.ends_with(room));
+    let output =
+        |path: &Path| ["vault-cli/src/output.rs", "sealed_file/target.rs"].iter().any(|room| path.ends_with(room));
     let found = offenders("vault-cli/src", &words, output);
     let found: Vec<_> = found.into_iter().filter(|line| !line.contains("is_terminal")).collect();
     assert!(found.is_empty(), "{found:#?}");

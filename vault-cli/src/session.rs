@@ -468,7 +468,7 @@ impl Session {
                 crate::output::time(head),
                 self.vault.head_age() / 86_400
             ))
-            .hint("this may be an old copy. An officer renews the vault by running `seqvault doctor`; also check this machine's clock"));
+            .hint("this may be an old copy. An officer renews the vault by running `seqvault doctor --repair`; also check this machine's clock"));
         }
         self.check_seen().await
     }

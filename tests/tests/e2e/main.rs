@@ -12,6 +12,8 @@
 )]
 
 mod crash;
+mod former;
+mod mallory;
 mod races;
 mod story;
 mod transfer;

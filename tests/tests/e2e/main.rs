@@ -11,9 +11,11 @@
     reason = "tests may unwrap, index and say what they do"
 )]
 
+mod bad_input;
 mod crash;
 mod former;
 mod mallory;
 mod races;
 mod story;
 mod transfer;
+mod ways_out;

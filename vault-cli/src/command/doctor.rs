@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, UploadId};
+use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId, UploadId};
 use vault_core::json;
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, UploadStatus};
@@ -142,10 +142,17 @@ fn examine(session: &Session, state: &DatasetState, report: &mut Report) {
     if state.is_stale(vault, at) {
         found.push(format!("dataset {id}: epoch {} is stale, uploads wait (`seqvault rotate {id}`)", state.newest()));
     }
-    if !state.has_holder(vault, at) {
+    if !state.is_held(vault, at) {
         found.push(format!(
-            "dataset {id}: no steward holds epoch {}: a recovery card's holder grants it to one",
+            "dataset {id}: nobody holds epoch {} any more: what it holds can't be read again, by anybody",
             state.newest()
+        ));
+    } else if !state.has_holder(vault, at) {
+        let holders: Vec<String> = holders(session, state).iter().map(ToString::to_string).collect();
+        found.push(format!(
+            "dataset {id}: no steward holds epoch {}; who does can grant it to one: {} (an officer names the steward first)",
+            state.newest(),
+            if holders.is_empty() { "nobody holds every epoch in use".to_owned() } else { holders.join(", ") }
         ));
     }
     for (member, grant) in state.grants() {
@@ -161,6 +168,12 @@ fn examine(session: &Session, state: &DatasetState, report: &mut Report) {
             ));
         }
     }
+}
+
+/// Who can open every epoch in use, by a grant or a recovery card.
+fn holders<'a>(session: &'a Session, state: &DatasetState) -> Vec<&'a MemberId> {
+    let (vault, at) = (&session.vault, session.at());
+    vault.members().map(|(id, _)| id).filter(|id| state.holds_all(vault, id, at)).collect()
 }
 
 /// Whether a member or card was retired, or a role changed, after what the dataset cites.
@@ -250,12 +263,15 @@ async fn close_upload(
 /// Every ledger's last entry, as this client sees and has checked it.
 async fn seen_now(session: &mut Session) -> Outcome<SeenList> {
     let mut ledgers = Vec::new();
-    for (ledger, _) in session.client.ledgers().await? {
+    for ledger in session.client.ledgers().await? {
         let head = match &ledger {
             LedgerId::Vault => session.vault.head(),
-            // What can't be read can't be vouched for.
+            // Rubbish that never was a dataset is nothing to vouch for; one that was seen before and can't be read now is.
             LedgerId::Dataset(id) => match session.dataset(id).await {
-                Err(failure) if failure.kind == Kind::Integrity => None,
+                Err(failure) if failure.kind == Kind::Integrity && !session.has_seen(&ledger) => None,
+                Err(failure) if failure.kind == Kind::Integrity => {
+                    return Err(failure.at("no new list of ledgers can be signed"));
+                }
                 state => state?.head(),
             },
             LedgerId::Exposure(_) => {

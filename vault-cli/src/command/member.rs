@@ -11,7 +11,7 @@ use vault_core::json::B64;
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
 use vault_core::ledger::statement::{
     Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberEnrolled, MemberRetired,
-    OrganisationKind, Role, RoleSet, Text, UploaderSet,
+    OfficerRecovered, OrganisationKind, Role, RoleSet, Text, UploaderSet,
 };
 use vault_core::ledger::vault::{Member, VaultState};
 
@@ -70,7 +70,9 @@ enum Verb {
     #[command(after_help = "Example:\n  seqvault member retire anna --reason \"left the hospital\"")]
     Retire(Retire),
     /// Give or take a role: officer, auditor, creator; with --dataset steward, approver, uploader
-    #[command(after_help = "Example:\n  seqvault member role sequencer-3 uploader --dataset run-42")]
+    #[command(
+        after_help = "Example:\n  seqvault member role sequencer-3 uploader --dataset run-42\n\nIf every officer is lost, the keeper of a recovery card of the vault appoints one: `member role ID officer` with that card's identity."
+    )]
     Role(RoleArgs),
 }
 
@@ -585,8 +587,12 @@ async fn role(globals: &Globals, session: &mut Session, args: RoleArgs) -> Outco
         session.dataset(dataset).await?;
     }
     let signer = session.signer(globals)?;
-    let body = RoleSet { dataset: args.dataset.clone(), member: args.member.clone(), on: !args.remove, role };
-    let entry = session.append_vault(&signer, &Body::RoleSet(body)).await?;
+    let body = if role == Role::Officer && !args.remove && is_recovery(session, &signer) {
+        Body::OfficerRecovered(OfficerRecovered { member: args.member.clone() })
+    } else {
+        Body::RoleSet(RoleSet { dataset: args.dataset.clone(), member: args.member.clone(), on: !args.remove, role })
+    };
+    let entry = session.append_vault(&signer, &body).await?;
     let mut datasets = Vec::new();
     if let Some(dataset) = args.dataset {
         let mut state = session.dataset(&dataset).await?;
@@ -596,6 +602,12 @@ async fn role(globals: &Globals, session: &mut Session, args: RoleArgs) -> Outco
     let done = Done { member: args.member, entry, datasets };
     let verb = if args.remove { "is no longer" } else { "is now" };
     globals.output().result(&done, || format!("{} {verb} {}", done.member, role.name()))
+}
+
+/// Whether somebody who is no officer signs with a recovery card of the vault, which may appoint one all the same.
+fn is_recovery(session: &Session, signer: &Signer) -> bool {
+    let vault = &session.vault;
+    vault.recovery_cards().contains(&signer.card) && !vault.is_officer(&signer.member, vault.last_seq())
 }
 
 async fn uploader(

@@ -7,11 +7,11 @@ use serde::Serialize;
 use vault_core::ids::{DatasetId, ManifestId};
 use vault_core::ledger::dataset::DatasetState;
 use vault_core::ledger::statement::{Body, ManifestRemoved, PathRemoved, Set, Text};
-use vault_core::manifest::{Found, VaultPath};
+use vault_core::manifest::{FileRecord, VaultPath};
 
 use super::member::text;
 use crate::error::{Failure, Kind, Outcome};
-use crate::keyring::{self, Keyring};
+use crate::keyring::Keyring;
 use crate::patterns::Patterns;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
@@ -104,17 +104,14 @@ async fn plan(
     reason: &Text,
 ) -> Outcome<Vec<(Vec<VaultPath>, Body)>> {
     let (_, opened) = Keyring::open_all(session, signer, dataset).await?;
-    let view = keyring::view(dataset, &opened);
+    // Of every manifest, not of the view: what a removed file had taken over would come back otherwise.
     let mut files: BTreeMap<ManifestId, (Vec<VaultPath>, Vec<u32>)> = BTreeMap::new();
-    for (path, found) in view.iter().filter(|(path, _)| patterns.fit(path)) {
-        let candidates = match found {
-            Found::File(file) => vec![*file],
-            Found::Contested(files) => files.clone(),
-        };
-        for candidate in candidates {
-            let (paths, numbers) = files.entry(candidate.manifest).or_default();
-            paths.push(path.clone());
-            numbers.push(candidate.number);
+    for from in &opened {
+        let stays = |file: &&FileRecord| !from.committed.removed_files.contains(&file.number);
+        for file in from.manifest.files().iter().filter(stays).filter(|file| patterns.fit(&file.path)) {
+            let (paths, numbers) = files.entry(from.id).or_default();
+            paths.push(file.path.clone());
+            numbers.push(file.number);
         }
     }
     let left = |manifest| {

@@ -37,6 +37,10 @@ pub async fn commit(
         if dataset.is_stale(&session.vault, session.at()) {
             return Err(stale(dataset));
         }
+        // A re-encryption seals nothing new; it is never refused for age.
+        if uploaded.iter().any(|(_, supersedes)| supersedes.is_none()) {
+            session.check_fresh(dataset).await?;
+        }
         if sealed_to != Some(dataset.newest()) {
             manifests = seal_keys(session, signer, dataset, uploaded).await?;
             sealed_to = Some(dataset.newest());

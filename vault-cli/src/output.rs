@@ -105,9 +105,17 @@ pub fn report(failure: &Failure, json: bool) -> u8 {
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
-            if c.is_control() && c != '\n' { Box::new(c.escape_default()) } else { Box::new(core::iter::once(c)) }
+            if is_hidden(c) && c != '\n' { Box::new(c.escape_default()) } else { Box::new(core::iter::once(c)) }
         })
         .collect()
+}
+
+/// Characters that a terminal acts upon or does not show: controls, and those that reorder, join or hide text.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// Bytes as people read them.
@@ -180,6 +188,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb"), "a\\u{1b}[31mb");
+        assert_eq!(printable("abc\u{202e}cba"), "abc\\u{202e}cba");
     }
 
     #[test]

@@ -113,16 +113,7 @@ async fn open(
         seals: seals.hashes().collect(),
         unsealed: unsealed.iter().cloned().collect(),
     });
-    session.would_accept(signer, dataset, body.clone()).await?;
-    seals.write(session).await?;
-    match session.append(signer, dataset, body).await {
-        Ok(Landed::Yes { .. }) => Ok(true),
-        Ok(Landed::Lost) => {
-            seals.withdraw(session).await;
-            Ok(false)
-        }
-        Err(failure) => Err(failure),
-    }
+    Ok(seals.append(session, signer, dataset, body).await? != Landed::Lost)
 }
 
 fn say_new_cards(session: &Session, dataset: &DatasetState, seal_to: &BTreeSet<(MemberId, CardId)>) {

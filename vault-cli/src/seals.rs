@@ -9,11 +9,12 @@ use vault_core::epoch::EpochSecret;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
 use vault_core::layout::ObjectName;
-use vault_core::ledger::statement::{EpochSeal, Seal};
+use vault_core::ledger::dataset::DatasetState;
+use vault_core::ledger::statement::{Body, EpochSeal, Seal};
 
 use crate::client::failed;
-use crate::error::{Failure, Outcome};
-use crate::session::{Session, Signer};
+use crate::error::{Failure, Kind, Outcome};
+use crate::session::{Landed, Session, Signer};
 
 /// Sealed secrets that are not written yet.
 #[derive(Debug, Default)]
@@ -97,13 +98,46 @@ impl Seals {
         self.0.is_empty()
     }
 
-    /// Writes them.
+    /// Writes them and appends the statement that names them; if it did not come to be, takes them back.
     ///
     /// # Errors
-    /// If the store fails; those that were written are named by no statement, and `doctor` shows them.
+    /// If the fold would not take the statement, which is found out before anything is written, or the store fails.
+    pub async fn append(
+        &self,
+        session: &mut Session,
+        signer: &Signer,
+        dataset: &mut DatasetState,
+        body: Body,
+    ) -> Outcome<Landed> {
+        session.would_accept(signer, dataset, body.clone()).await?;
+        self.write(session).await?;
+        match session.append_only(signer, dataset, body).await {
+            Ok(Landed::Lost) => {
+                self.withdraw(session).await;
+                *dataset = session.dataset(&dataset.id().clone()).await?;
+                Ok(Landed::Lost)
+            }
+            Err(failure) if failure.kind == Kind::Refused => {
+                self.withdraw(session).await;
+                Err(failure)
+            }
+            // Landed; or the store failed, and then it may have: the seals stay.
+            other => other,
+        }
+    }
+
+    /// Writes them. If one can't be written, those that were are taken back.
+    ///
+    /// # Errors
+    /// If the store fails.
     pub async fn write(&self, session: &Session) -> Outcome<()> {
         for sealed in &self.0 {
-            session.client.put_new(&sealed.name(), sealed.bytes.clone()).await.map_err(failed(&sealed.name()))?;
+            let name = sealed.name();
+            let written = session.client.put_new(&name, sealed.bytes.clone()).await.map_err(failed(&name));
+            if let Err(failure) = written {
+                self.withdraw(session).await;
+                return Err(failure);
+            }
         }
         Ok(())
     }

@@ -219,7 +219,7 @@ impl Session {
         let ledgers = self.client.ledgers().await?;
         Ok(ledgers
             .into_iter()
-            .filter_map(|(ledger, _)| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None })
+            .filter_map(|ledger| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None })
             .collect())
     }
 
@@ -248,15 +248,15 @@ impl Session {
         let ledgers = self.client.ledgers().await?;
         let recipients: Vec<_> = ledgers
             .iter()
-            .filter_map(|(ledger, _)| if let LedgerId::Exposure(id) = ledger { Some(*id) } else { None })
+            .filter_map(|ledger| if let LedgerId::Exposure(id) = ledger { Some(*id) } else { None })
             .collect();
         if recipients.is_empty() {
             return Ok(exposures);
         }
         let mut creators = Creators::new();
-        for (ledger, _) in &ledgers {
+        for ledger in &ledgers {
             let LedgerId::Dataset(id) = ledger else { continue };
-            if let Some(first) = self.client.entries(ledger, 0).await?.first()
+            if let Some(first) = self.readable(ledger).await?.first()
                 && let Some(creator) = creator_of(first)
             {
                 creators.insert(id.clone(), creator);
@@ -264,13 +264,21 @@ impl Session {
         }
         let mut read = Vec::new();
         for recipient in recipients {
-            read.push((recipient, self.client.entries(&LedgerId::Exposure(recipient), 0).await?));
+            read.push((recipient, self.readable(&LedgerId::Exposure(recipient)).await?));
         }
         self.refresh().await?;
         for (recipient, entries) in read {
             exposures.insert(ExposureState::fold(&self.vault, &creators, recipient, &entries));
         }
         Ok(exposures)
+    }
+
+    /// A ledger's entries, or none if it is damaged: what cites it then stops the fold, and nothing else is concerned.
+    async fn readable(&self, ledger: &LedgerId) -> Outcome<Vec<Bytes>> {
+        match self.client.entries(ledger, 0).await {
+            Err(failure) if failure.kind == Kind::Integrity => Ok(Vec::new()),
+            entries => entries,
+        }
     }
 
     /// The member whose card the identity is.
@@ -352,6 +360,18 @@ impl Session {
     /// # Errors
     /// If the fold would not take it, or the store fails.
     pub async fn append(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
+        let landed = self.append_only(signer, dataset, body).await?;
+        if landed == Landed::Lost {
+            *dataset = self.dataset(&dataset.id().clone()).await?;
+        }
+        Ok(landed)
+    }
+
+    /// As [`Session::append`], but after [`Landed::Lost`] the state is as it was: for callers who have something to take back first.
+    ///
+    /// # Errors
+    /// If the fold would not take it: then it surely did not land. If the store fails: then it may have.
+    pub async fn append_only(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
         let Prepared { stored, seq, hash, next } = self.prepare(signer, dataset, body).await?;
         match self.client.append(&dataset.ledger(), seq, Bytes::from(stored)).await? {
             Append::Done => {
@@ -359,10 +379,7 @@ impl Session {
                 self.remember(&dataset.ledger(), seq, hash)?;
                 Ok(Landed::Yes { seq, hash })
             }
-            Append::Taken => {
-                *dataset = self.dataset(&dataset.id().clone()).await?;
-                Ok(Landed::Lost)
-            }
+            Append::Taken => Ok(Landed::Lost),
         }
     }
 
@@ -452,7 +469,7 @@ impl Session {
     ///
     /// # Errors
     /// If the vault's head is older than the genesis allows, or a ledger is behind the last `seen`.
-    pub async fn check_fresh(&self) -> Outcome<()> {
+    pub async fn check_fresh(&self, dataset: &DatasetState) -> Outcome<()> {
         let (now, head) = (clock::now(), self.vault.time());
         if head > now + clock::SKEW {
             return Err(Failure::refused(format!(
@@ -470,21 +487,23 @@ impl Session {
             ))
             .hint("this may be an old copy. An officer renews the vault by running `seqvault doctor --repair`; also check this machine's clock"));
         }
-        self.check_seen().await
+        self.check_seen(dataset).await
     }
 
-    async fn check_seen(&self) -> Outcome<()> {
+    /// Compares the very states that a seal would rest on with what an officer has seen.
+    async fn check_seen(&self, dataset: &DatasetState) -> Outcome<()> {
         let Some(seen) = self.vault.seen() else { return Ok(()) };
         let list = crate::command::doctor::seen_list(self.client.as_ref(), &seen.list).await?;
+        let of_dataset = dataset.ledger();
         for item in list.ledgers {
-            if item.ledger == LedgerId::Vault {
-                if self.vault.entry_hash(item.seq) != Some(item.hash) {
-                    return Err(behind(&item.ledger, item.seq));
-                }
+            let found = if item.ledger == LedgerId::Vault {
+                self.vault.entry_hash(item.seq)
+            } else if item.ledger == of_dataset {
+                usize::try_from(item.seq).ok().and_then(|i| dataset.judged().get(i)).map(|j| j.hash)
+            } else {
                 continue;
-            }
-            let entries = self.client.entries(&item.ledger, 0).await?;
-            if self.hash_at(&entries, item.seq) != Some(item.hash) {
+            };
+            if found != Some(item.hash) {
                 return Err(behind(&item.ledger, item.seq));
             }
         }
@@ -509,6 +528,12 @@ impl Session {
         }
     }
 
+    /// Whether this session has seen the ledger, or an earlier command on this machine had.
+    #[must_use]
+    pub fn has_seen(&self, ledger: &LedgerId) -> bool {
+        self.known.pins.contains_key(&ledger.to_string())
+    }
+
     fn remember_vault(&mut self) -> Outcome<()> {
         match self.vault.head() {
             Some(head) => self.remember(&LedgerId::Vault, head.seq, head.hash),
@@ -516,19 +541,26 @@ impl Session {
         }
     }
 
-    /// A pin that can't be written is said once and never stops a read.
+    /// Remembers what was checked. A pin that can't be written is said once and never stops a read.
     fn remember(&mut self, ledger: &LedgerId, seq: u64, hash: EntryHash) -> Outcome<()> {
         let pin = Pin { hash, seq, vault_seq: self.vault.last_seq() };
-        self.known.pins.insert(ledger.to_string(), pin);
+        // The check has passed, so a ledger that ends before its pin was cut by an officer since.
+        let before = self.known.pins.insert(ledger.to_string(), pin);
+        let was_cut = before.is_some_and(|before| before.seq > seq);
         if !self.remembers {
             return Ok(());
         }
-        let saved = self.state.remember(self.vault.id(), self.client.location(), &[(ledger.clone(), pin)], false);
-        if let Err(failure) = saved {
-            self.remembers = false;
-            crate::output::warn(&format!("seqvault: what was seen can't be remembered: {failure}"));
+        let saved =
+            self.state.remember(self.vault.id(), self.client.location(), &[(ledger.clone(), pin, was_cut)], false);
+        match saved {
+            Err(failure) if failure.kind == Kind::Integrity => Err(failure),
+            Err(failure) => {
+                self.remembers = false;
+                crate::output::warn(&format!("seqvault: what was seen can't be remembered: {failure}"));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
-        Ok(())
     }
 }
 

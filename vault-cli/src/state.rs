@@ -71,6 +71,10 @@ impl StateFolder {
     /// # Errors
     /// If the folder can't be read.
     pub fn at_location(&self, location: &str) -> Outcome<Option<VaultId>> {
+        self.at_location_but(location, None)
+    }
+
+    fn at_location_but(&self, location: &str, but: Option<&VaultId>) -> Outcome<Option<VaultId>> {
         let folder = self.0.join("vaults");
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -79,31 +83,37 @@ impl StateFolder {
         };
         for entry in entries.flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|n| n.parse::<VaultId>().ok()) else { continue };
-            if self.known(&id)?.is_some_and(|known| known.locations.iter().any(|l| l == location)) {
+            if Some(&id) != but && self.known(&id)?.is_some_and(|known| known.locations.iter().any(|l| l == location)) {
                 return Ok(Some(id));
             }
         }
         Ok(None)
     }
 
-    /// Remembers a location and pins; a pin only ever moves forward, unless `reset` replaces all of them.
+    /// Remembers a location and pins. A pin only ever moves forward, unless an officer cut its ledger (`true` beside it); `reset`
+    /// replaces all of them.
     ///
     /// # Errors
-    /// If the state can't be written.
-    pub fn remember(&self, id: &VaultId, location: &str, pins: &[(LedgerId, Pin)], reset: bool) -> Outcome<()> {
+    /// If the state can't be written, or another command on this machine was shown another entry at a pin's number.
+    pub fn remember(&self, id: &VaultId, location: &str, pins: &[(LedgerId, Pin, bool)], reset: bool) -> Outcome<()> {
         let folder = self.vault(id);
         create_private(&folder)?;
-        let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(|e| Failure::file(&lock_path, &e))?;
-        lock.lock().map_err(|e| Failure::file(&lock_path, &e))?;
+        let _lock = self.lock(id)?;
         let before = if reset { None } else { self.known(id)? };
         let mut known = before.clone().unwrap_or_default();
         if !known.locations.iter().any(|l| l == location) {
             known.locations.push(location.to_owned());
         }
-        for (ledger, pin) in pins {
+        for (ledger, pin, was_cut) in pins {
             let place = known.pins.entry(ledger.to_string()).or_insert(*pin);
-            if pin.seq >= place.seq || pin.vault_seq > place.vault_seq {
+            if pin.seq == place.seq && pin.hash != place.hash && !was_cut {
+                return Err(Failure::integrity(format!(
+                    "ledger {ledger}: another command on this machine was shown another entry {}",
+                    pin.seq
+                ))
+                .hint("two views of one vault are shown: ask an officer"));
+            }
+            if pin.seq >= place.seq || *was_cut {
                 *place = *pin;
             }
         }
@@ -113,11 +123,28 @@ impl StateFolder {
         write(&folder.join("known.json"), &known)
     }
 
-    /// Forgets that a vault is at a location, because it moved.
+    /// Keeps other commands from changing what is known of a vault, until it is dropped.
+    fn lock(&self, id: &VaultId) -> Outcome<File> {
+        let path = self.vault(id).join("lock");
+        let lock = File::create(&path).map_err(|e| Failure::file(&path, &e))?;
+        lock.lock().map_err(|e| Failure::file(&path, &e))?;
+        Ok(lock)
+    }
+
+    /// Forgets every other vault at a location: it is this one's now.
     ///
     /// # Errors
-    /// If the state can't be written.
-    pub fn forget_location(&self, id: &VaultId, location: &str) -> Outcome<()> {
+    /// If the state can't be read or written.
+    pub fn take_location(&self, id: &VaultId, location: &str) -> Outcome<()> {
+        while let Some(other) = self.at_location_but(location, Some(id))? {
+            self.forget_location(&other, location)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets that a vault is at a location, because another one is.
+    fn forget_location(&self, id: &VaultId, location: &str) -> Outcome<()> {
+        let _lock = self.lock(id)?;
         let Some(mut known) = self.known(id)? else { return Ok(()) };
         known.locations.retain(|l| l != location);
         write(&self.vault(id).join("known.json"), &known)

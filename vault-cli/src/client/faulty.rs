@@ -160,7 +160,7 @@ impl Client for Faulty {
         self.inner.location()
     }
 
-    async fn ledgers(&self) -> Outcome<Vec<(LedgerId, u64)>> {
+    async fn ledgers(&self) -> Outcome<Vec<LedgerId>> {
         self.inner.ledgers().await
     }
 

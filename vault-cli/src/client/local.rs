@@ -144,7 +144,10 @@ fn remove(error: RemoveError) -> Failure {
     let text = error.to_string();
     match error {
         RemoveError::State(e) => state(e),
-        _ => Failure::refused(text),
+        RemoveError::UnknownUpload { .. } | RemoveError::OpenUpload { .. } | RemoveError::CommittedUpload { .. } => {
+            Failure::refused(text)
+        }
+        _ => Failure::integrity(text),
     }
 }
 
@@ -219,8 +222,8 @@ impl Client for Local {
         &self.location
     }
 
-    async fn ledgers(&self) -> Outcome<Vec<(LedgerId, u64)>> {
-        self.vault.ledgers().await.map_err(ledger)
+    async fn ledgers(&self) -> Outcome<Vec<LedgerId>> {
+        self.vault.ledger_names().await.map_err(storage)
     }
 
     async fn entries(&self, id: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {

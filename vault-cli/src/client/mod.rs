@@ -42,8 +42,8 @@ pub trait Client: PackStore {
     /// Where it is, as the user named it.
     fn location(&self) -> &str;
 
-    /// Every ledger and the number of its last entry.
-    async fn ledgers(&self) -> Outcome<Vec<(LedgerId, u64)>>;
+    /// The names of all ledgers; nothing of them is read.
+    async fn ledgers(&self) -> Outcome<Vec<LedgerId>>;
 
     /// The entries of a ledger from a number on; empty if there are none.
     async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;

@@ -63,7 +63,7 @@ struct SealedTo {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&args.dataset).await?;
-    session.check_fresh().await?;
+    session.check_fresh(&dataset).await?;
     let cards = check_member(&session, &args.member)?;
     let terms = GrantTerms {
         ends: args.until,
@@ -90,16 +90,18 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     };
     let out = globals.output();
     for card in done.cards.iter().filter(|c| c.new) {
-        out.note(&output::printable(&format!(
+        // Whatever the options: this is the moment to compare it.
+        output::warn(&format!(
             "seals to a card that is new here: {}  {}",
-            card.fingerprint, card.label
-        )));
+            card.fingerprint,
+            output::printable(&card.label)
+        ));
     }
     if args.dry_run {
         return out.result(&done, || format!("{} would be granted to {}; nothing was done", done.dataset, done.member));
     }
     let signer = session.signer(globals)?;
-    done.entry = Some(grant(&mut session, &signer, &mut dataset, &terms).await?);
+    done.entry = Some(grant(&mut session, &signer, &mut dataset, &terms, &cards).await?);
     done.epochs = dataset.unclosed().map(|(n, _)| n).collect();
     out.result(&done, || {
         let until = done.until.map_or_else(String::new, |t| format!(" until {}", output::time(t)));
@@ -113,7 +115,13 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     })
 }
 
-async fn grant(session: &mut Session, signer: &Signer, dataset: &mut DatasetState, terms: &GrantTerms) -> Outcome<u64> {
+async fn grant(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    terms: &GrantTerms,
+    shown: &[CardId],
+) -> Outcome<u64> {
     let before = dataset.grants().get(&terms.member).cloned();
     for _ in 0..ATTEMPTS {
         if dataset.grants().get(&terms.member) != before.as_ref() {
@@ -125,7 +133,12 @@ async fn grant(session: &mut Session, signer: &Signer, dataset: &mut DatasetStat
             Err(failure) if failure.kind == Kind::NotFound && session.has_moved(dataset).await? => continue,
             Err(failure) => return Err(failure),
         };
+        session.check_fresh(dataset).await?;
         let cards = check_member(session, &terms.member)?;
+        if cards != *shown {
+            return Err(Failure::new(Kind::Conflict, format!("the cards of {} changed meanwhile", terms.member))
+                .hint("run the same command again: it shows the cards before it seals to them"));
+        }
         let owners: BTreeSet<(MemberId, CardId)> = cards.into_iter().map(|card| (terms.member.clone(), card)).collect();
         let mut seals = Seals::default();
         for (n, _) in dataset.unclosed() {
@@ -138,18 +151,8 @@ async fn grant(session: &mut Session, signer: &Signer, dataset: &mut DatasetStat
             terms: terms.clone(),
             trace: None,
         });
-        // Nothing is written that the statement might not come to name.
-        session.would_accept(signer, dataset, body.clone()).await.map_err(explain)?;
-        seals.write(session).await?;
-        match session.append(signer, dataset, body).await {
-            Ok(Landed::Yes { seq, .. }) => return Ok(seq),
-            Ok(Landed::Lost) => seals.withdraw(session).await,
-            Err(failure) if failure.kind == Kind::Refused => {
-                seals.withdraw(session).await;
-                return Err(failure);
-            }
-            // It may have landed: the seals stay.
-            Err(failure) => return Err(failure),
+        if let Landed::Yes { seq, .. } = seals.append(session, signer, dataset, body).await.map_err(explain)? {
+            return Ok(seq);
         }
     }
     Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))

@@ -114,6 +114,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if args.again {
         state.remember(&invitation.vault, client.location(), &[], true)?;
     }
+    state.take_location(&invitation.vault, client.location())?;
     Session::begin(client, state, &invitation.vault).await?;
     let joined = Joined { vault: invitation.vault, location: location.to_owned(), member: invitation.member };
     globals

@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId};
 use vault_core::json;
-use vault_core::ledger::fold::{Judged, Verdict};
+use vault_core::ledger::fold::{Judged, Verdict, entry_hash};
 use vault_core::ledger::statement::Entry;
 
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::output;
 use crate::session::Session;
 use crate::settings::Globals;
@@ -53,6 +53,12 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let entries = session.client.entries(&ledger, args.from).await?;
     let from = usize::try_from(args.from).unwrap_or(usize::MAX);
     let verdicts = judged.get(from..).unwrap_or_default();
+    let before = match (args.from.checked_sub(1), &args.dataset) {
+        (Some(before), _) => usize::try_from(before).ok().and_then(|i| judged.get(i)).map(|j| j.hash),
+        (None, Some(_)) => Some(EntryHash(session.vault.id().0)),
+        (None, None) => None,
+    };
+    check_same(before, &entries, verdicts)?;
     let lines: Vec<Line> = (args.from..)
         .zip(entries.iter().zip(verdicts))
         .map(|(seq, (bytes, judged))| line(seq, bytes, judged))
@@ -65,6 +71,19 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Some(stop) => Err(stop.into()),
         None => Ok(()),
     }
+}
+
+/// What is shown has to be what was judged: the entries were read a second time.
+fn check_same(before: Option<EntryHash>, entries: &[bytes::Bytes], verdicts: &[Judged]) -> Outcome<()> {
+    let mut before = before;
+    for (stored, judged) in entries.iter().zip(verdicts) {
+        before = Some(entry_hash(before, stored));
+        if before != Some(judged.hash) {
+            return Err(Failure::integrity("an entry was changed while it was read")
+                .hint("run the same command again; if it stays, run `seqvault doctor` and ask an officer"));
+        }
+    }
+    Ok(())
 }
 
 fn line(seq: u64, bytes: &[u8], judged: &Judged) -> Line {

@@ -556,7 +556,10 @@ fn to_rotate(datasets: &[DatasetId]) -> String {
         return String::new();
     }
     let names: Vec<String> = datasets.iter().map(ToString::to_string).collect();
-    format!("\nnew uploads wait until a steward rotates: {}  (`seqvault rotate DATASET`)", names.join(", "))
+    format!(
+        "\nits keys still open what is stored, and new uploads wait, until a steward rotates: {}  (`seqvault rotate DATASET`)",
+        names.join(", ")
+    )
 }
 
 async fn role(globals: &Globals, session: &mut Session, args: RoleArgs) -> Outcome<()> {
@@ -656,7 +659,9 @@ async fn anchor(session: &mut Session, signer: &Signer, state: &mut DatasetState
     }
     // Only a current member can; somebody who just retired themselves leaves it to others.
     if !session.vault.is_current_card(&signer.card, &signer.member, session.vault.last_seq()) {
-        output::warn("note: you retired yourself; an officer's `seqvault doctor` makes it count in each dataset");
+        output::warn(
+            "note: you retired yourself; an officer's `seqvault doctor --repair` makes it count in each dataset",
+        );
         return Ok(());
     }
     match session.append_always(signer, state, &Body::Anchored(Empty {})).await {

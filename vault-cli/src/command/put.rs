@@ -7,10 +7,11 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, ValueEnum};
 use rand_core::{Rng, UnwrapErr};
 use serde::Serialize;
+use vault_core::card::fingerprint;
 use vault_core::hazmat::kdf::Sha256;
 use vault_core::ids::{DatasetId, Digest, UploadId};
 use vault_core::ledger::dataset::{DatasetState, UploadStatus};
-use vault_core::ledger::statement::{Body, UploadOpened};
+use vault_core::ledger::statement::{Body, UploadExtended, UploadOpened};
 use vault_core::manifest::{FileRef, Found as InView, VaultPath};
 use vault_core::seal;
 
@@ -23,7 +24,7 @@ use crate::session::{Session, Signer};
 use crate::settings::Globals;
 use crate::transfer::{
     Argument, Checksums, Found, InputProblem, Journal, JournalError, JournalHead, JournalProblem, Pending, PutError,
-    PutOptions, Stream, Upload, WalkError, walk,
+    PutOptions, Stream, Upload, WalkError, covers, walk,
 };
 
 const DAY: u64 = 86_400;
@@ -84,7 +85,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Checksums { md5: args.checksum.contains(&Algorithm::Md5), sha256: args.checksum.contains(&Algorithm::Sha256) };
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&args.dataset).await?;
-    session.check_fresh().await?;
+    session.check_fresh(&dataset).await?;
     may_upload(&session, globals, &dataset)?;
     if dataset.is_stale(&session.vault, session.at()) {
         return Err(commit::stale(&dataset));
@@ -100,14 +101,21 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         find_replaced(&mut session, &signer, &mut dataset, &mut found).await?;
     }
     let request = request(&args)?;
+    // Two runs of one command must not both find no journal and both begin.
+    let lock = lock(&session)?;
     let journal = match resume(&session, &signer, &dataset, &request)? {
         Resume::New => begin(&mut session, &signer, &mut dataset, request, args.days).await?,
         Resume::Open(journal) => {
             out.note("going on with the upload that was interrupted");
+            extend(&mut session, &signer, &mut dataset, journal.head().upload, args.days).await?;
             *journal
         }
         Resume::Committed(journal, upload, entry) => {
-            erase(*journal)?;
+            let same = covers(&journal, &found.inputs).map_err(|e| put_failed(e.into()))?;
+            erase_open(*journal)?;
+            if !same {
+                return Err(changed_since(&args.dataset, entry));
+            }
             let done = Done {
                 dataset: args.dataset,
                 upload,
@@ -121,6 +129,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             return out.result(&done, || format!("was committed already, as entry {entry} of {}", done.dataset));
         }
     };
+    drop(lock);
     let upload_id = journal.head().upload;
     let meter = Arc::new(Meter::new(&out));
     let options = PutOptions { checksums, ..PutOptions::default() };
@@ -261,35 +270,76 @@ fn request(args: &Args) -> Outcome<Digest> {
 enum Resume {
     New,
     Open(Box<Journal>),
-    Committed(Box<Pending>, UploadId, u64),
+    Committed(Box<Journal>, UploadId, u64),
+}
+
+/// Taken while a journal is looked for and made.
+fn lock(session: &Session) -> Outcome<std::fs::File> {
+    let folder = journals(session);
+    crate::state::create_private(&folder)?;
+    let path = folder.join("lock");
+    let file = std::fs::File::create(&path).map_err(|e| Failure::file(&path, &e))?;
+    file.lock().map_err(|e| Failure::file(&path, &e))?;
+    Ok(file)
 }
 
 fn journals(session: &Session) -> PathBuf {
     session.folder().join("uploads")
 }
 
+/// The interrupted upload had been committed, and what is named now is not known to be the same.
+fn changed_since(dataset: &DatasetId, entry: u64) -> Failure {
+    Failure::new(
+        Kind::Conflict,
+        format!("the interrupted upload was committed as entry {entry} of {dataset}; files have changed since, or can't be compared, and nothing was uploaded now"),
+    )
+    .hint("name the files that are new, or take over the others with --replace")
+}
+
 fn resume(session: &Session, signer: &Signer, dataset: &DatasetState, request: &Digest) -> Outcome<Resume> {
-    let folder = journals(session);
-    crate::state::create_private(&folder)?;
-    let Some(pending) = Journal::find(&folder, request).map_err(journal_failed)? else { return Ok(Resume::New) };
+    let Some(pending) = Journal::find(&journals(session), request).map_err(journal_failed)? else {
+        return Ok(Resume::New);
+    };
     let head = pending.head().clone();
-    let ours = head.vault == *session.vault.id() && head.dataset == *dataset.id() && head.author == signer.member;
     let status = dataset.uploads().get(&head.upload).map(|u| u.status);
-    match status {
-        Some(UploadStatus::Committed { seq }) if ours => Ok(Resume::Committed(Box::new(pending), head.upload, seq)),
-        Some(UploadStatus::Open) if ours && head.card == signer.card => {
-            let key = signer
-                .custodian
-                .open(pending.sealed_key(), &head.key_context())
-                .map_err(|e| Failure::new(Kind::Identity, format!("the journal of the interrupted upload: {e}")))?;
-            Ok(Resume::Open(Box::new(pending.open(key).map_err(journal_failed)?)))
-        }
-        // Closed, never opened, or begun with another card: nothing of it can be used.
-        _ => {
-            erase(pending)?;
-            Ok(Resume::New)
-        }
+    if matches!(status, None | Some(UploadStatus::Closed)) {
+        // It was given up, or the statement that opens it never came to be.
+        erase(pending)?;
+        return Ok(Resume::New);
     }
+    if head.author != signer.member || head.card != signer.card {
+        return Err(Failure::new(
+            Kind::Conflict,
+            format!("the same upload was begun by {} with the card {}", head.author, fingerprint(&head.card)),
+        )
+        .hint("go on with that identity (--identity), or name the files otherwise to begin a new upload"));
+    }
+    let key = signer
+        .custodian
+        .open(pending.sealed_key(), &head.key_context())
+        .map_err(|e| Failure::new(Kind::Identity, format!("the journal of the interrupted upload: {e}")))?;
+    let journal = Box::new(pending.open(key).map_err(journal_failed)?);
+    match status {
+        Some(UploadStatus::Committed { seq }) => Ok(Resume::Committed(journal, head.upload, seq)),
+        _ => Ok(Resume::Open(journal)),
+    }
+}
+
+/// An upload that is gone on with gets its time again, so that nobody gives it up while it runs.
+async fn extend(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    upload: UploadId,
+    days: u64,
+) -> Outcome<()> {
+    let ends = crate::clock::now().saturating_add(days.saturating_mul(DAY));
+    let before = dataset.uploads().get(&upload).map_or(u64::MAX, |u| u.ends);
+    if ends <= before.saturating_add(DAY / 24) {
+        return Ok(());
+    }
+    let body = Body::UploadExtended(UploadExtended { ends, upload });
+    session.append_always(signer, dataset, &body).await.map(drop)
 }
 
 async fn begin(

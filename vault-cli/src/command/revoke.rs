@@ -4,10 +4,10 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, MemberId};
 use vault_core::ledger::statement::{Body, Revoked};
-use vault_core::rotation::Goal;
+use vault_core::rotation::{self, Goal};
 
 use super::member::{no_member, text};
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Outcome};
 use crate::rotate::{self, Rotated};
 use crate::session::Session;
 use crate::settings::Globals;
@@ -36,7 +36,7 @@ struct Done {
     member: MemberId,
     entry: Option<u64>,
     rotation: Option<Rotated>,
-    waits_for_steward: bool,
+    waits_for_steward: Option<String>,
     reencrypted_files: u64,
     remains: Vec<&'static str>,
 }
@@ -59,36 +59,40 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut entry = None;
     if super::grant::is_given(&dataset, &args.member) {
         let body = Body::Revoked(Revoked { member: args.member.clone(), reason: reason.clone() });
-        entry = Some(match session.append_always(&signer, &mut dataset, &body).await {
-            Ok((seq, _)) => seq,
-            Err(failure) => return Err(failure),
-        });
+        entry = Some(session.append_always(&signer, &mut dataset, &body).await?.0);
     } else {
         globals.output().note(&format!("{} has no grant any more; looking for what is left to do", args.member));
     }
     let goal = Goal::settle(&dataset);
-    let (rotation, waits) = match rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await {
-        Ok(done) => (Some(done), false),
-        // Not this member's to do: the grant is ended all the same.
-        Err(failure) if failure.kind == Kind::Refused => (None, true),
-        Err(failure) => {
-            return Err(failure.at(format!("the grant of {} is ended, the rotation is not finished", args.member)));
-        }
-    };
+    // Not this member's to do: the grant is ended all the same.
+    let waits = rotation::next(&dataset, &session.vault, &signer.member, &signer.card, session.at(), goal).err();
+    let unfinished =
+        |failure: Failure| failure.at(format!("the grant of {} is ended, the rest is not done", args.member));
+    let mut rotation = None;
     let mut reencrypted_files = 0;
-    if args.reencrypt && !waits {
-        reencrypted_files = super::rotate::reencrypt(globals, &mut session, &signer, &mut dataset).await?;
+    if waits.is_none() {
+        let done = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await;
+        rotation = Some(done.map_err(unfinished)?);
+        if args.reencrypt {
+            let files = super::rotate::reencrypt(globals, &mut session, &signer, &mut dataset).await;
+            reencrypted_files = files.map_err(unfinished)?;
+        }
     }
     let done = Done {
         dataset: args.dataset,
         member: args.member,
         entry,
         rotation,
-        waits_for_steward: waits,
+        waits_for_steward: waits.as_ref().map(ToString::to_string),
         reencrypted_files,
-        remains: remains(args.reencrypt && !waits),
+        remains: remains(args.reencrypt && waits.is_none()),
     };
-    globals.output().result(&done, || text_of(&done))
+    globals.output().result(&done, || text_of(&done))?;
+    match waits {
+        Some(why) if args.reencrypt => Err(Failure::refused(format!("nothing was re-encrypted: {why}"))
+            .hint(format!("a steward runs `seqvault rotate {} --reencrypt`", done.dataset))),
+        _ => Ok(()),
+    }
 }
 
 fn remains(reencrypted: bool) -> Vec<&'static str> {
@@ -103,7 +107,7 @@ fn remains(reencrypted: bool) -> Vec<&'static str> {
 }
 
 fn text_of(done: &Done) -> String {
-    let mut text = if done.waits_for_steward {
+    let mut text = if done.waits_for_steward.is_some() {
         format!("the grant of {} on {} is ended", done.member, done.dataset)
     } else {
         format!("{} can no longer read {}", done.member, done.dataset)

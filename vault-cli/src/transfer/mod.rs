@@ -24,7 +24,7 @@ pub use fetch::{Body, FetchError, FetchOptions};
 pub use get::{Get, GetError, GetOptions, Got};
 pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};
 pub use progress::{Phase, Progress};
-pub use put::{PutError, PutOptions, Upload, Uploaded};
+pub use put::{PutError, PutOptions, Upload, Uploaded, covers};
 pub use source::{Checksums, InputError, InputProblem};
 pub use store::{ObjectError, PackStore, Retry, StoreError};
 pub use target::TargetProblem;

@@ -105,6 +105,14 @@ impl Vault {
         }
     }
 
+    /// The names of all ledgers. Nothing of them is read: rubbish in one is for whoever reads it to find.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn ledger_names(&self) -> Result<Vec<LedgerId>, StoreError> {
+        self.ledger_ids().await
+    }
+
     /// The ids of all ledgers, the vault's first.
     pub(super) async fn ledger_ids(&self) -> Result<Vec<LedgerId>, StoreError> {
         let mut ids = vec![LedgerId::Vault];

@@ -488,6 +488,24 @@ fn taken_stream(files: &[Input]) -> Option<&Input> {
     files.iter().find(|file| matches!(&file.source, Source::Stream(stream) if stream.is_taken()))
 }
 
+/// Whether an upload that was sealed to its end is of exactly these inputs: files by path, size and time. Of a stream that is not known
+/// without reading it, so one is never.
+///
+/// # Errors
+/// If an input can't be looked at.
+pub fn covers(journal: &Journal, inputs: &[Input]) -> Result<bool, InputError> {
+    let mut ordinal = 0;
+    for files in inputs.chunks(MAX_FILES) {
+        let sealed = journal.state().manifest(ordinal).filter(|known| known.sealed.is_some());
+        let streams = files.iter().any(|file| matches!(file.source, Source::Stream(_)));
+        match sealed {
+            Some(known) if !streams && is_same(known, files)? => ordinal += 1,
+            _ => return Ok(false),
+        }
+    }
+    Ok(journal.state().manifest(ordinal).is_none())
+}
+
 // Whether the files are those of a manifest, as far as that is known without reading them.
 fn is_same(known: &ManifestState, files: &[Input]) -> Result<bool, InputError> {
     if !files.iter().map(|file| &file.path).eq(known.plan.files.iter().map(|file| &file.path)) {

@@ -16,6 +16,7 @@ mod crash;
 mod former;
 mod mallory;
 mod races;
+mod rollback;
 mod story;
 mod transfer;
 mod ways_out;

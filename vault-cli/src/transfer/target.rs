@@ -211,7 +211,7 @@ fn open_folder(above: &OwnedFd, name: &str, make: bool) -> Result<Option<OwnedFd
     };
     match open() {
         Ok(folder) => Ok(Some(folder)),
-        Err(Errno::NOENT) if make => match rustix::fs::mkdirat(above, name, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
+        Err(Errno::NOENT) if make => match rustix::fs::mkdirat(above, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => open().map(Some),
             Err(error) => Err(error),
         },
@@ -224,9 +224,9 @@ impl Place {
     /// Opens the file that grows at this place, or makes it.
     pub(super) fn part(self, executable: bool) -> Result<Part, TargetProblem> {
         let part = side_name(&self.name, PART_SUFFIX);
-        // What is made is subject to the umask, as any new file is.
-        let all = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let mode = if executable { all | Mode::XUSR | Mode::XGRP | Mode::XOTH } else { all };
+        // For its owner alone, as what `open` writes: who else may read a genome is for a person to say.
+        let all = Mode::RUSR | Mode::WUSR;
+        let mode = if executable { all | Mode::XUSR } else { all };
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // Again if another get renamed it between our opening it and locking it.
         for _ in 0..16 {
@@ -241,8 +241,9 @@ impl Place {
                 Err(error) => return Err(error.into()),
             }
             let stat = rustix::fs::fstat(&file)?;
-            // A second name for somebody's file would have it written to.
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 {
+            // A second name for somebody's file would have it written to, and one that somebody else made may be open there.
+            let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 || !ours {
                 return Err(TargetProblem::ForeignPart);
             }
             let named = self.stat(&part)?;
@@ -296,10 +297,16 @@ impl Part {
         }
     }
 
-    /// Forgets what was written.
+    /// Forgets what was written, and the log of it.
     pub(super) fn reset(&self) -> Result<(), TargetProblem> {
-        self.file.set_len(0)?;
+        self.empty()?;
         self.remove_log()
+    }
+
+    /// Forgets what was written, of which there is no log.
+    pub(super) fn empty(&self) -> Result<(), TargetProblem> {
+        // Most are new: nothing to forget, and one call less.
+        if rustix::fs::fstat(&self.file)?.st_size == 0 { Ok(()) } else { Ok(self.file.set_len(0)?) }
     }
 
     /// Removes it: what was written is not what was asked for.
@@ -308,8 +315,8 @@ impl Part {
         Ok(rustix::fs::unlinkat(&self.place.folder, &self.part, AtFlags::empty())?)
     }
 
-    /// Gives the finished file its time and its name.
-    pub(super) fn finish(self, size: u64, modified: i64, force: bool) -> Result<(), TargetProblem> {
+    /// Gives the finished file its time and its name, and removes its log, if it has one.
+    pub(super) fn finish(self, size: u64, modified: i64, force: bool, logged: bool) -> Result<(), TargetProblem> {
         // A time that the file system can't hold is left out: the bytes matter more.
         let time = Timespec { tv_sec: modified, tv_nsec: 0 };
         let _ = rustix::fs::futimens(&self.file, &Timestamps { last_access: time, last_modification: time });
@@ -317,7 +324,7 @@ impl Part {
             self.file.sync_data().map_err(write_problem)?;
         }
         self.rename(force)?;
-        self.remove_log()
+        if logged { self.remove_log() } else { Ok(()) }
     }
 
     fn rename(&self, force: bool) -> Result<(), TargetProblem> {
@@ -380,7 +387,7 @@ mod tests {
         let mut part = target.place(&path(name), true)?.unwrap().part(false)?;
         part.file.set_len(0)?;
         part.file.write_all(bytes)?;
-        part.finish(bytes.len() as u64, 1_000_000_000, force)
+        part.finish(bytes.len() as u64, 1_000_000_000, force, false)
     }
 
     #[test]
@@ -390,7 +397,7 @@ mod tests {
         let place = target.place(&path("a/b/c"), true).unwrap().unwrap();
         let part = place.part(true).unwrap();
         assert_eq!(target.existing(&path("a/b/c")).unwrap(), Existing::Nothing);
-        part.finish(0, -5, false).unwrap();
+        part.finish(0, -5, false, false).unwrap();
         let metadata = fs::metadata(dir.path().join("new/folder/a/b/c")).unwrap();
         assert_eq!(metadata.mtime(), -5);
         assert_eq!(metadata.permissions().mode() & 0o100, 0o100);
@@ -451,7 +458,7 @@ mod tests {
         let first = target.place(&path("a"), true).unwrap().unwrap().part(false).unwrap();
         let second = target.place(&path("a"), true).unwrap().unwrap().part(false);
         assert!(matches!(second, Err(TargetProblem::InUse)));
-        first.finish(0, 0, false).unwrap();
+        first.finish(0, 0, false, false).unwrap();
     }
 
     #[test]
@@ -464,6 +471,12 @@ mod tests {
         store(&target, &deep, b"deep", false).unwrap();
         let mut file = target.read(&path(&deep)).unwrap().unwrap();
         assert_eq!(io::read_to_string(&mut file).unwrap(), "deep");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = |errno: Errno| matches!(write_problem(errno.into()), TargetProblem::DiskFull);
+        assert!(full(Errno::NOSPC) && full(Errno::DQUOT) && !full(Errno::IO));
     }
 
     #[test]

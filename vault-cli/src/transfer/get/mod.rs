@@ -355,7 +355,7 @@ impl Output {
         }
         let made = self.target.place(&self.record.path, true).and_then(|place| {
             let part = place.ok_or(TargetProblem::InUse)?.part(self.record.executable)?;
-            part.reset()?;
+            part.empty()?;
             Ok(Arc::new(part))
         });
         let part = made.map_err(|problem| self.failed(problem))?;
@@ -412,8 +412,13 @@ impl Output {
             let _ = part.discard();
             return Err(GetError::Differs(self.record.path.clone()));
         }
-        part.file.set_len(self.record.size).map_err(|error| self.failed(write_problem(error)))?;
-        part.finish(self.record.size, self.record.modified, self.force).map_err(|problem| self.failed(problem))
+        let logged = growing.logged > 0;
+        if logged {
+            // A part that an earlier run left may be longer than the file.
+            part.file.set_len(self.record.size).map_err(|error| self.failed(write_problem(error)))?;
+        }
+        let finished = part.finish(self.record.size, self.record.modified, self.force, logged);
+        finished.map_err(|problem| self.failed(problem))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Growing> {

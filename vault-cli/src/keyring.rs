@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use vault_core::context::Scope;
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe;
@@ -36,6 +36,36 @@ pub struct Keyring {
     client: Arc<dyn Client>,
     epochs: BTreeMap<u64, EpochSecret>,
     table: Option<KeyTable>,
+    left_out: Vec<LeftOut>,
+}
+
+/// A manifest that can't be read.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LeftOut {
+    /// Which.
+    pub manifest: ManifestId,
+    /// How many files it has.
+    pub files: u64,
+    /// Why.
+    pub why: String,
+}
+
+impl core::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "manifest {} ({} files) is left out: {}", self.manifest, self.files, self.why)
+    }
+}
+
+/// What a missing object means: at first that a rotation may have deleted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Fails,
+    IsLeftOut,
+}
+
+/// Whether a failure tells of one manifest, and not of the store or of the reader's rights.
+fn is_of_the_manifest(failure: &Failure, missing: Missing) -> bool {
+    failure.kind == Kind::Integrity || (failure.kind == Kind::NotFound && missing == Missing::IsLeftOut)
 }
 
 /// A manifest that was opened and checked in full, with its packs.
@@ -71,7 +101,13 @@ impl Keyring {
             return Err(no_grant(session, signer, dataset));
         }
         let scope = session.scope(dataset.id());
-        let mut keyring = Self { scope, client: Arc::clone(&session.client), epochs: BTreeMap::new(), table: None };
+        let mut keyring = Self {
+            scope,
+            client: Arc::clone(&session.client),
+            epochs: BTreeMap::new(),
+            table: None,
+            left_out: Vec::new(),
+        };
         for (n, epoch) in dataset.unclosed() {
             let Some(seal) = epoch.seals.get(&(signer.member.clone(), signer.card)) else { continue };
             let name = ObjectName::Grant {
@@ -108,18 +144,52 @@ impl Keyring {
         dataset: &mut DatasetState,
     ) -> Outcome<(Self, Vec<Opened>)> {
         for _ in 1..ATTEMPTS {
-            match Self::try_open_all(session, signer, dataset).await {
-                Err(failure) if failure.kind == Kind::NotFound && session.has_moved(dataset).await? => {}
+            match Self::try_open_all(session, signer, dataset, Missing::Fails).await {
+                Err(failure) if failure.kind == Kind::NotFound => {
+                    if !session.has_moved(dataset).await? {
+                        break;
+                    }
+                }
                 other => return other,
             }
         }
-        Self::try_open_all(session, signer, dataset).await
+        Self::try_open_all(session, signer, dataset, Missing::IsLeftOut).await
     }
 
-    async fn try_open_all(session: &Session, signer: &Signer, dataset: &DatasetState) -> Outcome<(Self, Vec<Opened>)> {
+    async fn try_open_all(
+        session: &Session,
+        signer: &Signer,
+        dataset: &DatasetState,
+        missing: Missing,
+    ) -> Outcome<(Self, Vec<Opened>)> {
         let mut keyring = Self::open(session, signer, dataset).await?;
-        let opened = keyring.manifests(dataset).await?;
+        let opened = keyring.manifests(dataset, missing).await?;
+        for left in &keyring.left_out {
+            crate::output::warn(&format!("seqvault: {left}"));
+        }
         Ok((keyring, opened))
+    }
+
+    /// Whether every visible manifest was opened.
+    ///
+    /// # Errors
+    /// If some were left out: what was listed or fetched is not all there is.
+    pub fn is_complete(&self) -> Outcome<()> {
+        if self.left_out.is_empty() {
+            return Ok(());
+        }
+        let files: u64 = self.left_out.iter().map(|left| left.files).sum();
+        Err(Failure::integrity(format!(
+            "{files} files in {} manifests can't be read; all else is done",
+            self.left_out.len()
+        ))
+        .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))
+    }
+
+    /// What was left out, and why.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// A keyring of one secret that was just drawn, for a dataset that has nothing yet or a new epoch.
@@ -198,7 +268,7 @@ impl Keyring {
                 "manifest {id} by {} can't be read: its sealed key did not open when the epoch was rotated",
                 committed.author
             ))),
-            KeyPlace::Unreadable => Err(Failure::refused(format!(
+            KeyPlace::Unreadable => Err(Failure::integrity(format!(
                 "manifest {id} can't be read by anybody: the epoch that it was sealed to was lost"
             ))),
         }
@@ -280,34 +350,32 @@ impl Keyring {
         Ok(list)
     }
 
-    /// Opens every visible manifest, some at a time, in the order of the ledger.
-    ///
-    /// # Errors
-    /// As [`Keyring::manifest`]; manifests whose keys are lost are left out and reported.
-    pub async fn manifests(&mut self, dataset: &DatasetState) -> Outcome<Vec<Opened>> {
+    /// Opens every visible manifest, some at a time, in the order of the ledger. What can't be read for its author's or the store's
+    /// fault is left out, because one bad manifest must not keep readers from the rest.
+    async fn manifests(&mut self, dataset: &DatasetState, missing: Missing) -> Outcome<Vec<Opened>> {
         self.load_table(dataset).await?;
-        let mut ids: Vec<(u64, ManifestId)> = dataset
-            .manifests()
-            .iter()
-            .filter(|(_, m)| m.is_visible())
-            .filter(|(id, m)| match m.key {
-                KeyPlace::Header | KeyPlace::Table { .. } => true,
-                KeyPlace::Void | KeyPlace::Unreadable => {
-                    crate::output::warn(&format!(
-                        "seqvault: manifest {id} by {} ({} files) can't be read by anybody and is left out",
-                        m.author, m.signed.files
-                    ));
-                    false
-                }
-            })
-            .map(|(id, m)| (m.seq, *id))
-            .collect();
+        let visible = dataset.manifests().iter().filter(|(_, m)| m.is_visible());
+        let mut ids: Vec<(u64, ManifestId)> = visible.map(|(id, m)| (m.seq, *id)).collect();
         ids.sort_unstable();
         let keyring = &*self;
-        stream::iter(ids.into_iter().map(|(_, id)| async move { keyring.manifest(dataset, &id).await }))
-            .buffered(MANIFESTS_AT_ONCE)
-            .try_collect()
-            .await
+        let results: Vec<(ManifestId, Outcome<Opened>)> =
+            stream::iter(ids.into_iter().map(|(_, id)| async move { (id, keyring.manifest(dataset, &id).await) }))
+                .buffered(MANIFESTS_AT_ONCE)
+                .collect()
+                .await;
+        let mut opened = Vec::with_capacity(results.len());
+        for (id, result) in results {
+            match result {
+                Ok(manifest) => opened.push(manifest),
+                Err(failure) if is_of_the_manifest(&failure, missing) => self.left_out.push(LeftOut {
+                    manifest: id,
+                    files: dataset.manifests().get(&id).map_or(0, |m| m.signed.files),
+                    why: failure.message,
+                }),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(opened)
     }
 
     /// An object whose SHA-256 a statement names.

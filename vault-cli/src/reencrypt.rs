@@ -17,10 +17,11 @@ use vault_core::ledger::statement::{Body, ManifestRemoved, Text, UploadClosed, U
 use vault_core::manifest::{Draft, Extras, FileRecord, Manifest, Origin, RemovedLeaf, leaf_hash};
 use vault_core::pack::{GROUP_LEN, Groups, PACK_LEN, PackEntry, PackHash, PackList};
 use vault_core::secret::Secret32;
+use zeroize::Zeroizing;
 
 use crate::client::{Client, failed};
 use crate::commit;
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{Keyring, Opened};
 use crate::session::{Session, Signer};
 use crate::transfer::{Progress, Uploaded};
@@ -57,17 +58,41 @@ pub async fn run(
     let files = todo.iter().filter_map(|(_, id)| dataset.manifests().get(id)).map(|m| m.signed.files).sum();
     progress.total(bytes, files);
     let mut count = 0;
+    let mut failed = Vec::new();
     for (_, id) in todo {
         // Until it is done, by this command or by somebody else.
         while waits(dataset).any(|(_, waiting)| waiting == id) {
-            let mut keyring = Keyring::open(session, signer, dataset).await?;
-            keyring.load_table(dataset).await?;
-            let opened = keyring.manifest(dataset, &id).await?;
-            count += one(session, signer, dataset, opened, progress).await?;
+            match again(session, signer, dataset, &id, progress).await {
+                Ok(files) => count += files,
+                // One bad manifest must not keep the others from being replaced.
+                Err(failure) if failure.kind == Kind::Integrity => {
+                    crate::output::warn(&format!("seqvault: manifest {id} was not re-encrypted: {failure}"));
+                    failed.push(id);
+                    break;
+                }
+                Err(failure) => return Err(failure),
+            }
         }
     }
     session.client.delete_hidden(dataset.id()).await?;
-    Ok(count)
+    if failed.is_empty() {
+        return Ok(count);
+    }
+    Err(Failure::integrity(format!("{} manifests were not re-encrypted; {count} files of others were", failed.len()))
+        .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))
+}
+
+async fn again(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    id: &ManifestId,
+    progress: &dyn Progress,
+) -> Outcome<u64> {
+    let mut keyring = Keyring::open(session, signer, dataset).await?;
+    keyring.load_table(dataset).await?;
+    let opened = keyring.manifest(dataset, id).await?;
+    one(session, signer, dataset, opened, progress).await
 }
 
 async fn one(
@@ -101,13 +126,20 @@ async fn one(
         upload,
         manifest: ManifestId(random()),
     };
-    let uploaded = work.reseal(&old, progress).await?;
-    let files = u64::from(uploaded.files);
-    if uploaded.root != old.committed.signed.root {
-        return Err(Failure::integrity(format!("manifest {}: its files are not those that were signed", old.id)));
-    }
+    let uploaded = match work.reseal(&old, progress).await {
+        Ok(uploaded) => uploaded,
+        Err(failure) => {
+            give_up(session, signer, dataset, upload).await?;
+            return Err(failure);
+        }
+    };
+    let (files, id) = (u64::from(uploaded.files), uploaded.manifest);
     match commit::commit(session, signer, dataset, upload, &[(uploaded, Some(old.id))]).await? {
-        Some(_) => Ok(files),
+        Some(_) => {
+            // Read back before the old one goes: from here on this is all there is.
+            Keyring::open(session, signer, dataset).await?.manifest(dataset, &id).await?;
+            Ok(files)
+        }
         None => {
             give_up(session, signer, dataset, upload).await?;
             Ok(0)
@@ -146,7 +178,12 @@ impl Work {
             progress.file();
         }
         to.flush(self, true).await?;
-        self.store(old, files, to).await
+        let uploaded = self.store(old, files, to).await?;
+        if uploaded.root == old.committed.signed.root {
+            Ok(uploaded)
+        } else {
+            Err(Failure::integrity(format!("manifest {}: its files are not those that were signed", old.id)))
+        }
     }
 
     /// Segment by segment: opened under the old key, sealed under the new one, position and length unchanged.
@@ -169,17 +206,26 @@ impl Work {
         let offset = to.length;
         to.write(self, &header).await?;
         let mut at = file.offset + floe::HEADER as u64;
-        let mut segment = vec![0u8; floe::SEGMENT];
+        let mut segment = Zeroizing::new(vec![0u8; floe::SEGMENT]);
+        let mut hash = blake3::Hasher::new();
         for position in 0..floe::segments(file.size) {
             let length = floe::segment_len(file.size, position).unwrap_or(0);
             let is_final = floe::is_final_position(file.size, position);
             let buffer = segment.get_mut(..length).ok_or_else(|| broken(floe::FloeError::Length))?;
             from.read(at, buffer).await?;
-            let moved = opener.open_segment(position, is_final, buffer).map_err(broken)?.len() as u64;
+            let plain = opener.open_segment(position, is_final, buffer).map_err(broken)?;
+            hash.update(plain);
+            let moved = plain.len() as u64;
             sealer.seal_segment(position, is_final, &random(), buffer).map_err(broken)?;
             to.write(self, buffer).await?;
             at += length as u64;
             progress.moved(moved);
+        }
+        if hash.finalize().as_bytes() != &file.blake3.0 {
+            return Err(Failure::integrity(format!(
+                "{} is not the file that was stored: its BLAKE3 differs",
+                file.path
+            )));
         }
         Ok(FileRecord {
             path: file.path.clone(),

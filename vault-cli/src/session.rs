@@ -104,7 +104,6 @@ impl Session {
         let state = globals.state()?;
         let entries = client.entries(&LedgerId::Vault, 0).await?;
         let id = vault_id(&entries, client.location())?;
-        let known = state.known(&id)?.ok_or_else(|| stranger(&state, client.location(), &id))?;
         if let Some(other) = state.at_location(client.location())?
             && other != id
         {
@@ -114,6 +113,7 @@ impl Session {
             ))
             .hint("if it was moved on purpose, join it again with an invitation"));
         }
+        let known = state.known(&id)?.ok_or_else(|| stranger(&state, client.location(), &id))?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
         let mut session = Self { client, vault, state, known, remembers: true };
         session.check_pin(&LedgerId::Vault)?;
@@ -175,14 +175,26 @@ impl Session {
     /// # Errors
     /// As [`Session::dataset`], but for the last.
     pub async fn dataset_even_if_stopped(&mut self, id: &DatasetId) -> Outcome<DatasetState> {
+        let found = self.listed(id).await?;
+        found.ok_or_else(|| {
+            Failure::not_found(format!("there is no dataset {id} in {}", self.client.location()))
+                .hint("`seqvault dataset list` shows those there are")
+        })
+    }
+
+    /// As [`Session::dataset_even_if_stopped`], for an id of [`Session::dataset_ids`]: `None` if nothing is there but a folder, which a
+    /// creation that died before its first entry leaves.
+    ///
+    /// # Errors
+    /// If it is behind what was seen, or can't be read.
+    pub async fn listed(&mut self, id: &DatasetId) -> Outcome<Option<DatasetState>> {
         let ledger = LedgerId::Dataset(id.clone());
         let entries = self.client.entries(&ledger, 0).await?;
         if entries.is_empty() {
             if self.known.pins.contains_key(&ledger.to_string()) {
                 return Err(Failure::integrity(format!("dataset {id} was seen before and is gone")));
             }
-            return Err(Failure::not_found(format!("there is no dataset {id} in {}", self.client.location()))
-                .hint("`seqvault dataset list` shows those there are"));
+            return Ok(None);
         }
         let exposures = self.exposures().await?;
         self.refresh().await?;
@@ -196,7 +208,7 @@ impl Session {
         if let Some(head) = state.head() {
             self.remember(&ledger, head.seq, head.hash)?;
         }
-        Ok(state)
+        Ok(Some(state))
     }
 
     /// Reads a dataset again because an object of it was not there. True if its ledger has gone on: then a rotation or a
@@ -231,8 +243,15 @@ impl Session {
     pub async fn datasets(&mut self) -> Outcome<Vec<DatasetState>> {
         let mut states = Vec::new();
         for id in self.dataset_ids().await? {
-            match self.dataset(&id).await {
-                Ok(state) => states.push(state),
+            match self.listed(&id).await {
+                Ok(Some(state)) => match state.stop() {
+                    Some(stop) => {
+                        let failure = Failure::from(stop.clone());
+                        crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
+                    }
+                    None => states.push(state),
+                },
+                Ok(None) => {}
                 Err(failure) if failure.kind == Kind::Integrity => {
                     crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
                 }

@@ -76,6 +76,9 @@ fn no_folder(path: &Path, error: store::StoreError) -> Failure {
     if error.is_not_found() {
         Failure::not_found(format!("{}: there is no such folder", path.display()))
             .hint("name the vault with --vault or SEQVAULT; `seqvault init` makes one")
+    } else if path.is_file() {
+        Failure::not_found(format!("{}: it is a file, and a vault is a folder", path.display()))
+            .hint("name the vault with --vault or SEQVAULT")
     } else {
         storage(error)
     }
@@ -91,7 +94,9 @@ fn opening(error: OpenError) -> Failure {
         OpenError::UnknownFormat { .. } => {
             Failure::new(Kind::Other, text).hint("install the version of seqvault that wrote it, or a newer one")
         }
-        OpenError::Genesis { .. } => Failure::integrity(text),
+        OpenError::Genesis { .. } => Failure::integrity(text).hint(
+            "its first entry was changed, or a newer version of seqvault made it: ask the officer who invited you",
+        ),
         _ => Failure::new(Kind::Storage, text),
     }
 }
@@ -277,6 +282,9 @@ impl Client for Local {
             }
             left = rest;
         }
+        derived.damaged = left
+            .iter()
+            .any(|f| matches!(f, Finding::Ledger { .. } | Finding::Missing { .. } | Finding::Differs { .. }));
         derived.findings = left.iter().map(describe).collect();
         Ok(derived)
     }

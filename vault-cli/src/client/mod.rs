@@ -34,6 +34,8 @@ pub struct Derived {
     pub findings: Vec<String>,
     /// What was repaired, in words.
     pub repaired: Vec<String>,
+    /// Whether something signed is missing or changed.
+    pub damaged: bool,
 }
 
 /// A vault's store as a client sees it.

@@ -40,9 +40,12 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
+    let (keyring, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let candidate = {
         let view = keyring::view(&dataset, &opened);
+        if view.find(&path).is_none() {
+            keyring.is_complete()?;
+        }
         let found = view.find(&path).ok_or_else(|| {
             Failure::not_found(format!("{} has no file {path}", args.dataset)).hint("`seqvault ls` shows what there is")
         })?;

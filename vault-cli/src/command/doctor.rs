@@ -59,28 +59,33 @@ pub struct SeenLedger {
 struct Report {
     findings: Vec<String>,
     repaired: Vec<String>,
+    damaged: bool,
     sound: bool,
 }
 
 /// Runs the verb.
 ///
 /// # Errors
-/// If the vault can't be read, or what can't be repaired is found.
+/// If the vault can't be read, or something that was signed is missing or changed. Other findings are no failure.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let mut report = Report::default();
     if let Some(stop) = session.vault.stop() {
+        report.damaged = true;
         report.findings.push(stop.to_string());
     }
     report.findings.extend(voids("the vault ledger", session.vault.judged()));
     let derived = session.client.doctor(args.repair).await?;
     report.findings.extend(derived.findings);
     report.repaired.extend(derived.repaired);
+    report.damaged |= derived.damaged;
     let mut todo = Todo::default();
     for id in session.dataset_ids().await? {
-        let state = match session.dataset_even_if_stopped(&id).await {
-            Ok(state) => state,
+        let state = match session.listed(&id).await {
+            Ok(Some(state)) => state,
+            Ok(None) => continue,
             Err(failure) if failure.kind == Kind::Integrity => {
+                report.damaged = true;
                 report.findings.push(failure.to_string());
                 continue;
             }
@@ -102,7 +107,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             lines.push("nothing is amiss".to_owned());
         }
         output::printable(&lines.join("\n"))
-    })
+    })?;
+    if report.damaged {
+        return Err(Failure::integrity("something that was signed is missing or changed"));
+    }
+    Ok(())
 }
 
 /// What takes a signature to repair.
@@ -268,7 +277,11 @@ async fn seen_now(session: &mut Session) -> Outcome<SeenList> {
             LedgerId::Vault => session.vault.head(),
             // Rubbish that never was a dataset is nothing to vouch for; one that was seen before and can't be read now is.
             LedgerId::Dataset(id) => match session.dataset(id).await {
-                Err(failure) if failure.kind == Kind::Integrity && !session.has_seen(&ledger) => None,
+                Err(failure)
+                    if matches!(failure.kind, Kind::Integrity | Kind::NotFound) && !session.has_seen(&ledger) =>
+                {
+                    None
+                }
                 Err(failure) if failure.kind == Kind::Integrity => {
                     return Err(failure.at("no new list of ledgers can be signed"));
                 }

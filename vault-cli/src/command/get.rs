@@ -10,7 +10,7 @@ use vault_core::manifest::{Candidate, Found, NameRules, VaultPath, check_names};
 
 use crate::error::{Failure, Kind, Outcome};
 use crate::fetch;
-use crate::keyring::{self, Keyring};
+use crate::keyring::{self, Keyring, LeftOut};
 use crate::output;
 use crate::patterns::Patterns;
 use crate::progress::Meter;
@@ -52,6 +52,7 @@ struct Done {
     files: u64,
     kept: u64,
     bytes: u64,
+    left_out: Vec<LeftOut>,
 }
 
 /// Runs the verb.
@@ -68,7 +69,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
+    let (keyring, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let chosen = {
         let view = keyring::view(&dataset, &opened);
         choose(view.iter(), &patterns)?
@@ -96,12 +97,14 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         files: got.written + got.kept,
         kept: got.kept,
         bytes: got.bytes,
+        left_out: keyring.left_out().to_vec(),
     };
     out.result(&done, || {
         let s = if done.files == 1 { "" } else { "s" };
         let kept = if done.kept > 0 { format!(" ({} were there already)", done.kept) } else { String::new() };
         format!("{} file{s}, {}, in {}{kept}", done.files, output::bytes(done.bytes), done.output.display())
-    })
+    })?;
+    keyring.is_complete()
 }
 
 /// The files that are meant; a path that several uploads claim is refused.

@@ -59,7 +59,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&args.dataset).await?;
     let signer = session.signer(globals)?;
-    let (_, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
+    let (keyring, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let view = keyring::view(&dataset, &opened);
     let mut listed = Vec::new();
     for (path, found) in view.iter().filter(|(path, _)| patterns.fit(path)) {
@@ -86,7 +86,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }
     }
     patterns.all_fit(listed.iter().map(|l| l.path))?;
-    globals.output().result(&listed, || text_of(&listed, &args))
+    globals.output().result(&listed, || text_of(&listed, &args))?;
+    keyring.is_complete()
 }
 
 /// The digests that `put --checksum` recorded, in hex.

@@ -25,8 +25,11 @@ pub struct Args {
     /// The dataset
     dataset: DatasetId,
     /// Paths, folders or patterns
-    #[arg(required = true)]
+    #[arg(required_unless_present = "manifest")]
     patterns: Vec<String>,
+    /// Instead of files, a whole manifest by its id: for one that can't be read any more
+    #[arg(long, value_name = "ID", conflicts_with = "patterns")]
+    manifest: Option<ManifestId>,
     /// Why; recorded, and visible to whoever holds the vault
     #[arg(long, default_value = "")]
     reason: String,
@@ -57,6 +60,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         return Err(Failure::refused(format!("{me} is no steward of {}: only stewards remove files", args.dataset)));
     }
     let signer = session.signer(globals)?;
+    if let Some(manifest) = args.manifest {
+        return remove_manifest(globals, &mut session, &signer, &mut dataset, manifest, reason, args.dry_run).await;
+    }
     let mut removed = BTreeSet::new();
     let mut entries = Vec::new();
     let mut plan = plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
@@ -92,6 +98,31 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             done.removed.len(),
             if done.removed.len() == 1 { "" } else { "s" }
         )
+    })
+}
+
+/// Removes a manifest unseen.
+async fn remove_manifest(
+    globals: &Globals,
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    manifest: ManifestId,
+    reason: Text,
+    dry_run: bool,
+) -> Outcome<()> {
+    let known = dataset.manifests().get(&manifest).filter(|m| m.is_visible());
+    let known = known.ok_or_else(|| Failure::not_found(format!("{} has no manifest {manifest}", dataset.id())))?;
+    let what = format!("manifest {manifest} by {}, {} files", known.author, known.signed.files);
+    let mut entries = Vec::new();
+    if !dry_run {
+        let body = Body::ManifestRemoved(ManifestRemoved { manifest, reason });
+        entries.push(session.append_always(signer, dataset, &body).await?.0);
+    }
+    let done = Done { dataset: dataset.id().clone(), removed: vec![what], entries, dry_run };
+    globals.output().result(&done, || {
+        let verb = if dry_run { "would be removed" } else { "removed from the view" };
+        format!("{}: {verb}", done.removed.join("\n"))
     })
 }
 

@@ -4,10 +4,10 @@ use clap::Args as ClapArgs;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId};
+use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
-use vault_core::ledger::fold::{Judged, Verdict};
+use vault_core::ledger::fold::{Judged, Verdict, entry_hash};
 use vault_core::pack::{PACK_LEN, PackList};
 
 use crate::client::Client;
@@ -19,6 +19,8 @@ use crate::settings::Globals;
 
 /// How many packs are read at once.
 const PACKS_AT_ONCE: usize = 2;
+/// No seal of any suite is longer.
+const MAX_SEAL: u64 = 4096;
 
 /// Check the signatures and the chain of every ledger; with --data also every stored byte
 #[derive(ClapArgs, Debug)]
@@ -28,7 +30,7 @@ const PACKS_AT_ONCE: usize = 2;
 pub struct Args {
     /// Only this dataset
     dataset: Option<DatasetId>,
-    /// Read every manifest, pack list and pack and compare it with its signed hash
+    /// Read every entry, seal, manifest, pack list and pack and compare it with what was signed
     #[arg(long)]
     data: bool,
 }
@@ -63,18 +65,32 @@ struct VoidEntry {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let vault = &session.vault;
-    let stop = vault.stop().map(ToString::to_string);
-    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), stop.into_iter().collect())];
-    let ids = match args.dataset {
-        Some(id) => vec![id],
-        None => session.dataset_ids().await?,
+    let mut problems: Vec<String> = vault.stop().map(ToString::to_string).into_iter().collect();
+    if args.data
+        && let Some(seen) = vault.seen()
+    {
+        let name = ObjectName::Seen(seen.list);
+        found(super::doctor::seen_list(session.client.as_ref(), &seen.list).await, &name, &mut problems)?;
+    }
+    if args.data {
+        check_entries(session.client.as_ref(), vault.id(), &LedgerId::Vault, vault.judged(), &mut problems).await?;
+    }
+    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), problems)];
+    let (ids, named) = match args.dataset {
+        Some(id) => (vec![id], true),
+        None => (session.dataset_ids().await?, false),
     };
     let mut checked_bytes = 0;
     for id in ids {
-        let one = match session.dataset_even_if_stopped(&id).await {
-            Ok(state) => {
+        let found =
+            if named { session.dataset_even_if_stopped(&id).await.map(Some) } else { session.listed(&id).await };
+        let one = match found {
+            Ok(None) => continue,
+            Ok(Some(state)) => {
                 let mut problems: Vec<String> = state.stop().map(ToString::to_string).into_iter().collect();
                 if args.data {
+                    let (client, vault) = (session.client.as_ref(), session.vault.id());
+                    check_entries(client, vault, &state.ledger(), state.judged(), &mut problems).await?;
                     checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut problems).await?;
                 }
                 ledger(state.ledger(), state.judged(), problems)
@@ -123,6 +139,33 @@ fn text_of(report: &Report, data: bool) -> String {
     output::printable(&text)
 }
 
+/// Reads every entry as an object of its own: a bundle may have stood in for one that was changed.
+async fn check_entries(
+    client: &dyn Client,
+    vault: &VaultId,
+    ledger: &LedgerId,
+    judged: &[Judged],
+    problems: &mut Vec<String>,
+) -> Outcome<()> {
+    let entries = match client.single_entries(ledger, 0).await {
+        Ok(entries) => entries,
+        Err(failure) if matches!(failure.kind, Kind::NotFound | Kind::Integrity) => {
+            problems.push(failure.to_string());
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut before = (*ledger != LedgerId::Vault).then_some(EntryHash(vault.0));
+    for (seq, (stored, judged)) in (0u64..).zip(entries.iter().zip(judged)) {
+        if entry_hash(before, stored) != judged.hash {
+            let name = ObjectName::Entry { ledger: ledger.clone(), seq };
+            problems.push(format!("{name} is not what the bundle over it shows"));
+        }
+        before = Some(judged.hash);
+    }
+    Ok(())
+}
+
 /// Compares every object that the dataset's statements name with what they say of it; how many bytes were read.
 async fn check_data(
     globals: &Globals,
@@ -134,6 +177,13 @@ async fn check_data(
     for (id, manifest) in dataset.manifests().iter().filter(|(_, m)| m.is_visible()) {
         read += check_manifest(client, dataset, id, manifest, problems).await?;
         globals.output().note(&format!("{} {id}: {}", dataset.id(), output::bytes(manifest.signed.packs.bytes)));
+    }
+    for (epoch, opened) in dataset.unclosed() {
+        for ((member, card), seal) in &opened.seals {
+            let (dataset, member, hash) = (dataset.id().clone(), member.clone(), seal.sha256);
+            let name = ObjectName::Grant { dataset, epoch, member, card: *card, hash };
+            check_sha256(client, &name, &hash.0, MAX_SEAL, problems).await?;
+        }
     }
     if let Some(table) = dataset.table()
         && let Some(hash) = table.hash
@@ -156,7 +206,7 @@ async fn check_manifest(
     if manifest.key == KeyPlace::Header {
         let name =
             ObjectName::Header { dataset: of.clone(), epoch: manifest.epoch, manifest: *id, hash: signed.header };
-        check_sha256(client, &name, &signed.header.0, 4096, problems).await?;
+        check_sha256(client, &name, &signed.header.0, MAX_SEAL, problems).await?;
     }
     let name = ObjectName::Manifest { dataset: of.clone(), manifest: *id };
     match found(client.get(&name, signed.length).await.map_err(failed(&name)), &name, problems)? {

@@ -82,7 +82,7 @@ pub(crate) fn journals(who: &Person) -> usize {
     if !who.state().exists() {
         return 0;
     }
-    objects(&who.state()).into_keys().filter(|name| name.contains("/uploads/")).count()
+    objects(&who.state()).into_keys().filter(|name| name.ends_with(".journal")).count()
 }
 
 pub(crate) fn signal(child: &Child, name: &str) {

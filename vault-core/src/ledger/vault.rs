@@ -9,8 +9,9 @@ use super::statement::{
     Role, Said, Statement, VaultHead, terms_digest,
 };
 use crate::card::Card;
+use crate::envelope::Envelope;
 use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, MemberId, VaultId};
-use crate::json::B64;
+use crate::json::{self, B64};
 use crate::suite::Suite;
 
 /// Most cards that one member may have at a time: a new epoch is sealed to all of them.
@@ -107,7 +108,7 @@ pub struct Settled {
 #[non_exhaustive]
 pub enum GenesisError {
     /// There is no entry 0.
-    #[error("the vault ledger is empty")]
+    #[error("the vault ledger has no entry 0")]
     Missing,
     /// Entry 0 is another vault's.
     #[error("entry 0 of the vault ledger is not this vault's genesis: another vault, or changed")]
@@ -148,7 +149,8 @@ impl VaultState {
     }
 
     fn begin(id: VaultId, stored: &[u8]) -> Result<Self, Void> {
-        let entry = parse_at(stored, None, &LedgerId::Vault, 0)?;
+        let entry = parse_at(stored, None, &LedgerId::Vault, 0)
+            .map_err(|why| if is_of_unknown_suite(stored) { "a suite that is not known to this version" } else { why })?;
         let Said::Known(statement) = &entry.said else { return Err("unknown kind or format") };
         let Body::Genesis(genesis) = &statement.body else { return Err("entry 0 is no genesis") };
         if statement.prev.is_some() || statement.vault_head.is_some() {
@@ -769,6 +771,13 @@ enum Judgement {
     Apply(Box<Statement>),
     Skip,
     Stop { format: u64 },
+}
+
+/// Whether what does not parse as a genesis would be one of another suite; only to say so.
+fn is_of_unknown_suite(stored: &[u8]) -> bool {
+    let payload = Envelope::parse(stored).ok().and_then(|envelope| json::parse_value(&envelope.payload).ok());
+    let suite = payload.as_ref().and_then(|payload| payload.get("body")?.get("suite")?.as_u64());
+    suite.is_some_and(|id| u8::try_from(id).ok().and_then(Suite::from_id).is_none())
 }
 
 fn check_genesis(genesis: &Genesis) -> Result<(), Void> {

@@ -18,5 +18,6 @@ mod mallory;
 mod races;
 mod rollback;
 mod story;
+mod tamper;
 mod transfer;
 mod ways_out;

@@ -154,7 +154,7 @@ fn another_vault_in_its_place_is_refused() {
     fs::remove_dir_all(world.vault()).unwrap();
     copy_folder(&other.vault(), &world.vault());
     for name in ["anna", "officer"] {
-        world.person(name).fails(4, &["verify"]);
+        world.person(name).fails(5, &["verify"]);
     }
     // Not even the one who made that other vault takes it for this one.
     copy_folder(&other.person("officer").state(), &world.person("officer").state());

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use vault_core::ids::{LedgerId, VaultId};
-use vault_core::layout::{FORMAT_MARKER, ObjectName};
+use vault_core::layout::{FORMAT_MARKER, ObjectName, ledger_prefix};
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::ledger::vault::{GenesisError, VaultState};
@@ -156,7 +156,14 @@ impl Vault {
         let location = store.location();
         let genesis = match store.get(&GENESIS, MAX_ENTRY as u64).await {
             Ok(genesis) => genesis,
-            Err(e) if e.is_not_found() => return Err(OpenError::Unfinished { location }),
+            Err(e) if e.is_not_found() => {
+                let later = store.list(&ledger_prefix(&LedgerId::Vault)).await.map_err(OpenError::Store)?;
+                return Err(if later.is_empty() {
+                    OpenError::Unfinished { location }
+                } else {
+                    OpenError::Genesis { location, source: GenesisError::Missing }
+                });
+            }
             Err(e) => return Err(OpenError::Store(e)),
         };
         let (id, suite) = check_genesis(&genesis).map_err(|source| OpenError::Genesis { location, source })?;

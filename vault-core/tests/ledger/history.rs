@@ -315,7 +315,8 @@ fn a_fork_of_the_vault_ledger_is_settled_by_looking_ahead() {
     let stored = behind_the_fork(&w, "olga", other, hash);
     assert_eq!(w.would(&LedgerId::Vault, stored), Forked);
     let stored = behind_the_fork(&w, "olga", settle.clone(), EntryHash([0; 32]));
-    assert_eq!(w.would(&LedgerId::Vault, stored), Forked);
+    let state = VaultState::fold(w.state.id(), &[&w.vault[..], &[stored]].concat()).unwrap();
+    assert!(matches!(state.stop(), Some(Stop::Fork { seq: at, .. }) if *at == seq));
 
     let stored = behind_the_fork(&w, "olga", settle, hash);
     assert_eq!(w.put(&LedgerId::Vault, stored), Applied);
@@ -437,6 +438,22 @@ fn an_officers_later_cut_explains_a_restored_ledger() {
     assert_eq!(check(&w, &pin, &restored), Ok(()));
     assert_eq!(check(&w, &pin, &restored[..kept]), shorter, "but nothing before the cut");
     w.refold();
+}
+
+#[test]
+fn a_cut_after_the_pin_explains_nothing_before_it() {
+    let mut w = World::with_dataset();
+    let kept = w.dataset.len();
+    w.uploads("uma");
+    let pin = pin_of(&w, kept);
+    // Restored to before the pin, and grown again beyond it: the cut names where it grew to.
+    w.dataset.truncate(kept);
+    w.refold();
+    w.uploads("ulf");
+    let head = w.data().head().unwrap();
+    assert!(head.seq > pin.seq);
+    w.vault_does("olga", w.recovered(RecoveryAction::Cut, dataset(), head.seq, head.hash));
+    assert_eq!(check(&w, &pin, &w.dataset), Err(PinError::Changed { ledger: dataset(), seq: pin.seq }));
 }
 
 #[test]

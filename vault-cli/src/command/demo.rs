@@ -15,7 +15,7 @@ use crate::error::{Failure, Kind, Outcome};
 use crate::output::{self, Output};
 use crate::settings::Globals;
 
-/// The demo's passphrase; its identities live in a temporary folder and hold nothing.
+/// The demo's passphrase, which anybody can read here: what is kept of a demo is not protected by it.
 const PASSPHRASE: &str = "correct horse battery staple";
 const PASSPHRASE_ENV: &str = "SEQVAULT_DEMO_PASSPHRASE";
 
@@ -62,7 +62,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let played = play(&stage, args.run.as_deref()).await;
     if args.keep {
         let kept = folder.keep();
-        stage.out.note(&format!("kept: {}", kept.display()));
+        stage.out.note(&format!(
+            "kept: {}  (the passphrase of its identities is {PASSPHRASE:?}, in {PASSPHRASE_ENV}: delete it when you have looked)",
+            kept.display()
+        ));
     }
     played?;
     stage.out.line(&format!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
@@ -16,7 +17,7 @@ use vault_core::ledger::statement::{
 use vault_core::ledger::vault::VaultState;
 
 use super::member::{InfoArgs, read_card};
-use crate::client::Append;
+use crate::client::{Append, Client};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
 use crate::session::{Session, Signer};
@@ -105,10 +106,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let id = VaultId(entry_hash(None, &stored).0);
     // What this vault's own readers would refuse is never written.
     VaultState::fold(&id, &[&stored]).map_err(|e| Failure::usage(e.to_string()))?;
-    let client = crate::client::init(location, Bytes::from(stored.clone())).await?;
-    if let Append::Taken = client.append(&LedgerId::Vault, 0, Bytes::from(stored)).await? {
-        return Err(Failure::new(Kind::Conflict, format!("{location} became another vault in the meantime")));
-    }
+    let (client, id) = match crate::client::init(location, Bytes::from(stored.clone())).await {
+        Ok(client) => match client.append(&LedgerId::Vault, 0, Bytes::from(stored)).await? {
+            Append::Done => (client, id),
+            Append::Taken => {
+                return Err(Failure::new(Kind::Conflict, format!("{location} became another vault in the meantime")));
+            }
+        },
+        Err(failure) if failure.kind == Kind::Conflict => adopt(location, &card, failure).await?,
+        Err(failure) => return Err(failure),
+    };
+    state.take_location(&id, client.location())?;
     let mut session = Session::begin(client, state, &id).await?;
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };
@@ -122,6 +130,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         recovery_cards: args.recovery.len(),
     };
     out.result(&made, || format!("vault {id}\n  in {location}, suite {}, first officer {}", made.suite, made.officer))
+}
+
+/// A vault whose only entry is a genesis by this very card: an `init` that was interrupted, which goes on.
+async fn adopt(location: &str, card: &Card, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
+    let client = crate::client::open(location).await?;
+    let entries = client.entries(&LedgerId::Vault, 0).await?;
+    let [genesis] = entries.as_slice() else { return Err(failure) };
+    let id = VaultId(entry_hash(None, genesis).0);
+    let vault = VaultState::fold(&id, &entries).map_err(|e| Failure::integrity(e.to_string()))?;
+    let mine = vault.card(card.id()).is_some_and(|c| vault.is_officer(&c.member, 0));
+    if mine { Ok((client, id)) } else { Err(failure) }
 }
 
 fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {

@@ -1,4 +1,5 @@
-//! `seqvault verify`: fold every ledger and say what holds; with `--data`, check every stored object against what was signed. Needs no key.
+//! `seqvault verify`: fold the vault's and every dataset's ledger and say what holds; with `--data`, compare manifests, pack lists, packs,
+//! headers and key tables with what was signed. Needs no key. Sealed epoch secrets are checked by whoever opens them.
 
 use clap::Args as ClapArgs;
 use futures_util::{StreamExt, stream};
@@ -166,7 +167,7 @@ async fn check_entries(
     Ok(())
 }
 
-/// Compares every object that the dataset's statements name with what they say of it; how many bytes were read.
+/// Compares the manifests that are visible, their packs and keys, and the key table with what was signed; how many bytes were read.
 async fn check_data(
     globals: &Globals,
     client: &dyn Client,

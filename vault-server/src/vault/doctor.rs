@@ -318,6 +318,10 @@ impl Vault {
                 return Ok(());
             }
         };
+        // A creation that died before its first entry leaves a folder. Whether there was more once, clients know by their pins.
+        if entries.is_empty() && *id != LedgerId::Vault {
+            return Ok(());
+        }
         let folded = match id {
             LedgerId::Vault => self.state().await.map(|s| (s.judged().to_vec(), s.stop().cloned())),
             LedgerId::Dataset(dataset) => {

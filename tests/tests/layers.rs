@@ -1,5 +1,7 @@
 //! The layers of ARCHITECTURE.md, proven: dependencies flow one way, the core does no I/O, primitives and printing have their rooms.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may unwrap and index")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -21,6 +21,8 @@ pub(crate) const DATA: &str = "data";
 
 const SEGMENT: usize = 65_536;
 const PACK: usize = 33_554_432;
+/// What a file is full of whose plaintext is looked for.
+const MARK: &[u8; 24] = b"plaintext that may not b";
 /// Uploads that are under way at a time: what a kill may leave stored and not acknowledged.
 const AT_ONCE: usize = 4;
 
@@ -156,7 +158,7 @@ fn paths_go_down_as_deep_as_a_system_can_open_them() {
     world.write(&name, b"far down");
     let put = world.person("seq").ok(&["put", DATA, "abcdefghi"]);
     assert_eq!(put["files"], 1, "{put}");
-    assert_eq!(world.person("lab").sees(DATA).into_keys().collect::<Vec<_>>(), [name.clone()]);
+    assert_eq!(world.person("lab").sees(DATA).into_keys().collect::<Vec<_>>(), std::slice::from_ref(&name));
     world.person("anna").ok(&["get", DATA, "--output", "o"]);
     assert_eq!(fs::read(world.path("o").join(&name)).unwrap(), b"far down");
     assert_eq!(world.person("anna").run(&["cat", DATA, &name]).bytes(), b"far down");
@@ -634,7 +636,9 @@ fn a_get_that_is_killed_at_any_time_goes_on_and_no_half_file_has_a_name() {
 fn a_put_that_is_interrupted_ends_with_130_and_the_same_command_goes_on() {
     for signal_name in ["INT", "TERM"] {
         let world = bench();
-        world.write("run/big", &noise(7 * PACK, 13));
+        let mut bytes = noise(7 * PACK, 13);
+        bytes.chunks_mut(1024).for_each(|chunk| chunk[..24].copy_from_slice(MARK));
+        world.write("run/big", &bytes);
         let seq = world.person("seq");
         let args = ["put", DATA, "run", "--json"];
         let child = seq.command(&args).spawn().unwrap();
@@ -644,6 +648,9 @@ fn a_put_that_is_interrupted_ends_with_130_and_the_same_command_goes_on() {
         assert_eq!(ended.status.code(), Some(130), "{signal_name}: {}", text(&ended));
         assert!(text(&ended).contains("interrupted"), "{}", text(&ended));
         assert_eq!(journals(&seq), 1);
+        for (name, bytes) in files(&seq.state()) {
+            assert!(!bytes.windows(MARK.len()).any(|part| part == MARK), "{name} holds plaintext");
+        }
         let before = packs(&world);
         let done = seq.ok(&args[..3]);
         assert!(packs(&world).is_superset(&before));

@@ -196,7 +196,7 @@ fn check_author(session: &Session, globals: &Globals, dataset: &DatasetState) ->
     if dataset.is_holder(&session.vault, &me, card.id(), at) {
         return Ok(());
     }
-    if !dataset.has_holder(&session.vault, at) && dataset.holds_all(&session.vault, &me, at) {
+    if !dataset.has_holder(&session.vault, at) && dataset.opens_all(&session.vault, &me, card.id(), at) {
         return Ok(());
     }
     let failure = Failure::refused(format!("{me} can't grant {}", dataset.id()));

@@ -150,7 +150,10 @@ fn no_verb_turns_damage_into_a_loss() {
         story.person(name).ok(&["verify"]);
     }
     story.write("news/today.txt", b"today");
-    for name in story.objects().into_keys().filter(|name| name != "seqvault-format" && !is_derived(name)) {
+    // Of entries a few: they differ in what they say, not in how they are read.
+    let is_tried = |name: &String| !name.starts_with("ledger/") || name.ends_with(['0', '3', '9']);
+    let names = story.objects().into_keys().filter(|name| name != "seqvault-format" && !is_derived(name));
+    for name in names.filter(is_tried) {
         for (what, damage) in [DAMAGES[0], DAMAGES[4]] {
             eprintln!("{name}: {what}");
             let world = story.copy();

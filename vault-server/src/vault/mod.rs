@@ -99,7 +99,7 @@ pub enum OpenError {
         location: String,
     },
     /// There is a vault of another format.
-    #[error("{location}: a vault of the unknown format {found:?}; this version reads \"seqvault 1\"")]
+    #[error("{location}: a vault of the unknown format {found:?}; this version reads \"seqvault 1\\n\"")]
     UnknownFormat {
         /// The store.
         location: String,
@@ -213,7 +213,7 @@ async fn read_marker(store: &Store) -> Result<(), OpenError> {
     }
     match std::str::from_utf8(&marker) {
         Ok(text) if text.starts_with("seqvault ") => {
-            Err(OpenError::UnknownFormat { location: store.location(), found: text.trim_end().to_owned() })
+            Err(OpenError::UnknownFormat { location: store.location(), found: text.to_owned() })
         }
         _ => Err(not_a_vault()),
     }

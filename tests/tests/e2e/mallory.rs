@@ -9,8 +9,7 @@ use vault_core::card::Card;
 use vault_core::context::Scope;
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe::{self, Opener};
-use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{Digest, EntryHash, LedgerId, ManifestId, MemberId, VaultId};
+use vault_core::ids::{EntryHash, LedgerId, ManifestId, MemberId, VaultId};
 use vault_core::json;
 use vault_core::layout::ObjectName;
 use vault_core::ledger::fold::entry_hash;
@@ -179,11 +178,6 @@ impl Loot {
 /// How many manifests a folder holds.
 pub(crate) fn manifests(folder: &Path) -> usize {
     objects(folder).keys().filter(|name| name.starts_with("manifests/")).count()
-}
-
-/// SHA-256, as names of sealed objects hold it.
-pub(crate) fn digest(bytes: &[u8]) -> Digest {
-    Digest(sha256(bytes))
 }
 
 /// An envelope's payload as JSON, changed and put back without a new signature.

@@ -9,13 +9,24 @@ use crate::story::{COHORT, contents, is_granted, is_sound, settle, shown, story}
 /// More points than any verb here has.
 const MOST: u64 = 60;
 
-/// For each call of `slow` that changes something: `slow` waits before it, `fast` runs to its end, `slow` goes on, and `then` looks at both.
+/// For each call of `slow` that changes something (`any`), or each object that it reads (`read`): `slow` waits before it, `fast` runs to its end, `slow` goes on, and `then` looks at both.
 /// Returns how many points there are.
 #[track_caller]
 fn interleaved(of: &World, slow: (&str, &[&str]), fast: impl Fn(&World), then: impl Fn(&World, Done)) -> u64 {
+    interleaved_at("any", of, slow, fast, then)
+}
+
+#[track_caller]
+fn interleaved_at(
+    what: &str,
+    of: &World,
+    slow: (&str, &[&str]),
+    fast: impl Fn(&World),
+    then: impl Fn(&World, Done),
+) -> u64 {
     for n in 1..MOST {
         let world = of.copy();
-        let mut running = world.person(slow.0).start_paused(&format!("any:{n}"), slow.1);
+        let mut running = world.person(slow.0).start_paused(&format!("{what}:{n}"), slow.1);
         if !running.is_paused() {
             running.finish().ok();
             assert!(n > 1, "the command did not wait: is it a debug build?");
@@ -310,4 +321,105 @@ fn files_sealed_anew_while_they_are_removed_stay_removed() {
         },
     );
     assert_eq!(points, 1);
+}
+
+#[test]
+fn a_reader_is_not_disturbed_by_a_rotation_that_ends_meanwhile() {
+    for args in [["ls", COHORT].as_slice(), &["cat", COHORT, "run/a/reads.fastq"], &["get", COHORT, "--output", "got"]]
+    {
+        let points = interleaved_at(
+            "read",
+            &story(),
+            ("anna", args),
+            |world| drop(world.person("deputy").ok(&["rotate", COHORT])),
+            |_, slow| drop(slow.bytes()),
+        );
+        // A seal, a table, a header, two manifests, two pack lists.
+        assert!(points >= 6, "{args:?} {points}");
+    }
+}
+
+#[test]
+fn a_rotation_is_not_disturbed_by_another_that_ends_while_it_reads() {
+    interleaved_at(
+        "read",
+        &story(),
+        ("lab", &["rotate", COHORT]),
+        |world| drop(world.person("deputy").ok(&["rotate", COHORT])),
+        |world, slow| {
+            slow.ok();
+            settle(world, COHORT);
+            assert_eq!(world.person("anna").gets(COHORT), contents());
+        },
+    );
+}
+
+#[test]
+fn a_reader_whose_packs_are_sealed_anew_meanwhile_gets_all_or_runs_again() {
+    interleaved_at(
+        "read",
+        &story(),
+        ("anna", &["get", COHORT, "--output", "got"]),
+        |world| drop(world.person("lab").ok(&["rotate", COHORT, "--reencrypt"])),
+        |world, slow| {
+            if slow.code != Some(0) {
+                slow.fails(3);
+                world.person("anna").ok(&["get", COHORT, "--output", "got", "--force"]);
+            }
+            for (path, bytes) in contents() {
+                assert!(std::fs::read(world.path("got").join(&path)).unwrap() == bytes, "{path}");
+            }
+        },
+    );
+}
+
+#[test]
+fn everybody_at_once_again_and_again_leaves_a_sound_vault() {
+    let world = story();
+    for round in 0..6 {
+        let name = format!("round-{round}");
+        world.write(&format!("{name}/file"), name.as_bytes());
+        let of_ben = if round % 2 == 0 { ["revoke", COHORT, "ben"] } else { ["grant", COHORT, "ben"] };
+        let output = format!("got-{round}");
+        let running = [
+            world.person("lab").start(&["rotate", COHORT]),
+            world.person("deputy").start(&of_ben),
+            world.person("seq").start(&["put", COHORT, &name]),
+            world.person("anna").start(&["get", COHORT, "--output", &output]),
+            world.person("officer").start(&["doctor", "--repair"]),
+        ];
+        for (part, one) in running.into_iter().enumerate() {
+            let done = one.finish();
+            // An upload that meets a revocation before its rotation waits.
+            if part == 2 && done.code == Some(4) {
+                world.person("lab").ok(&["rotate", COHORT]);
+                world.person("seq").ok(&["put", COHORT, &name]);
+            } else {
+                done.bytes();
+            }
+        }
+    }
+    let shown = all_is_well(&world);
+    assert!(is_granted(&shown, "ben"), "{shown}");
+    let got = world.person("ben").gets(COHORT);
+    for round in 0..6 {
+        assert_eq!(got[&format!("round-{round}/file")], format!("round-{round}").as_bytes());
+    }
+}
+
+#[test]
+fn an_upload_that_was_killed_before_a_rotation_goes_on_after_it() {
+    let story = story();
+    story.write("news/today.txt", b"sealed meanwhile");
+    for n in 1..8 {
+        let world = story.copy();
+        if !world.person("seq").killed(vault_tests::world::Fault::Before(n), &["put", COHORT, "news"]) {
+            assert!(n > 6, "{n}");
+            return;
+        }
+        world.person("lab").ok(&["revoke", COHORT, "ben"]);
+        world.person("seq").ok(&["put", COHORT, "news"]);
+        all_is_well(&world);
+        assert_eq!(world.person("anna").gets(COHORT)["news/today.txt"], b"sealed meanwhile");
+    }
 }

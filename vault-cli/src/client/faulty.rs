@@ -1,8 +1,9 @@
 //! Faults on purpose, for the end-to-end tests and in debug builds only: dies or waits at a chosen call that changes the vault.
 //!
 //! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
-//! - `SEQVAULT_TEST_PAUSE=append:N:FILE` or `any:N:FILE`: before the N-th append, or the N-th call that changes something, makes
-//!   FILE and waits until somebody deletes it. So two commands can be interleaved at a point, and not by luck.
+//! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE` or `read:N:FILE`: before the N-th append, the N-th call that changes something,
+//!   or the N-th object that is read (ledgers aside), makes FILE and waits until somebody deletes it. So two commands can be
+//!   interleaved at a point, and not by luck.
 //!
 //! Calls are counted from 1, in the order in which they begin.
 
@@ -36,7 +37,14 @@ pub(super) fn wrap(inner: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
     if kill.is_none() && pause.is_none() {
         return Ok(inner);
     }
-    Ok(Arc::new(Faulty { inner, kill, pause, calls: AtomicU64::new(0), appends: AtomicU64::new(0) }))
+    Ok(Arc::new(Faulty {
+        inner,
+        kill,
+        pause,
+        calls: AtomicU64::new(0),
+        appends: AtomicU64::new(0),
+        reads: AtomicU64::new(0),
+    }))
 }
 
 fn bad(text: &str) -> Failure {
@@ -59,9 +67,17 @@ impl Kill {
     }
 }
 
+/// Which calls are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Append,
+    Any,
+    Read,
+}
+
 #[derive(Debug)]
 struct Pause {
-    only_appends: bool,
+    counted: Counted,
     number: u64,
     file: PathBuf,
 }
@@ -70,12 +86,13 @@ impl Pause {
     fn parse(text: &str) -> Option<Self> {
         let (what, rest) = text.split_once(':')?;
         let (number, file) = rest.split_once(':')?;
-        let only_appends = match what {
-            "append" => true,
-            "any" => false,
+        let counted = match what {
+            "append" => Counted::Append,
+            "any" => Counted::Any,
+            "read" => Counted::Read,
             _ => return None,
         };
-        Some(Self { only_appends, number: number.parse().ok()?, file: file.into() })
+        Some(Self { counted, number: number.parse().ok()?, file: file.into() })
     }
 
     async fn wait(&self) -> Outcome<()> {
@@ -93,6 +110,7 @@ struct Faulty {
     pause: Option<Pause>,
     calls: AtomicU64,
     appends: AtomicU64,
+    reads: AtomicU64,
 }
 
 impl Faulty {
@@ -100,16 +118,25 @@ impl Faulty {
     async fn begin(&self, is_append: bool) -> Outcome<u64> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let append = if is_append { self.appends.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
-        if let Some(pause) = &self.pause {
-            let number = if pause.only_appends { append } else { call };
-            if number == pause.number {
-                pause.wait().await?;
-            }
-        }
+        self.pause_at(Counted::Any, call).await?;
+        self.pause_at(Counted::Append, append).await?;
         if matches!(self.kill, Some(Kill::Before(n)) if n == call) {
             return Err(die().await);
         }
         Ok(call)
+    }
+
+    async fn pause_at(&self, counted: Counted, number: u64) -> Outcome<()> {
+        match &self.pause {
+            Some(pause) if pause.counted == counted && pause.number == number => pause.wait().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// An object is about to be read.
+    async fn look(&self) -> Result<(), StoreError> {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        self.pause_at(Counted::Read, read).await.map_err(stopped)
     }
 
     /// It has ended.
@@ -142,10 +169,12 @@ impl PackStore for Faulty {
     }
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.look().await?;
         self.inner.get_range(name, range).await
     }
 
     async fn get(&self, name: &ObjectName, max: u64) -> Result<Bytes, StoreError> {
+        self.look().await?;
         self.inner.get(name, max).await
     }
 
@@ -216,8 +245,11 @@ mod tests {
         assert!(matches!(Kill::parse("before:3"), Some(Kill::Before(3))));
         assert!(matches!(Kill::parse("after:1"), Some(Kill::After(1))));
         let pause = Pause::parse("append:2:/tmp/a:b").unwrap();
-        assert!(pause.only_appends && pause.number == 2 && pause.file == std::path::Path::new("/tmp/a:b"));
-        assert!(!Pause::parse("any:1:x").unwrap().only_appends);
+        assert!(
+            pause.counted == Counted::Append && pause.number == 2 && pause.file == std::path::Path::new("/tmp/a:b")
+        );
+        assert_eq!(Pause::parse("any:1:x").unwrap().counted, Counted::Any);
+        assert_eq!(Pause::parse("read:1:x").unwrap().counted, Counted::Read);
         for wrong in ["", "before", "before:x", "at:1"] {
             assert!(Kill::parse(wrong).is_none(), "{wrong}");
         }

@@ -149,8 +149,9 @@ impl VaultState {
     }
 
     fn begin(id: VaultId, stored: &[u8]) -> Result<Self, Void> {
-        let entry = parse_at(stored, None, &LedgerId::Vault, 0)
-            .map_err(|why| if is_of_unknown_suite(stored) { "a suite that is not known to this version" } else { why })?;
+        let entry = parse_at(stored, None, &LedgerId::Vault, 0).map_err(|why| {
+            if is_of_unknown_suite(stored) { "a suite that is not known to this version" } else { why }
+        })?;
         let Said::Known(statement) = &entry.said else { return Err("unknown kind or format") };
         let Body::Genesis(genesis) = &statement.body else { return Err("entry 0 is no genesis") };
         if statement.prev.is_some() || statement.vault_head.is_some() {

@@ -92,7 +92,7 @@ DIGESTS = {1: ("md5", 16), 2: ("sha256", 32)}
 EXTRAS = obj(
     origin=nullable(obj(entry=H, leaves=N, manifest=I,
                         removed=set_of(obj(leaf=H, number=integer(0, 2**32 - 1)), lambda r: r["number"]))),
-    replaces=list_of(obj(file=integer(0, 2**32 - 1), manifest=I)))
+    replaces=set_of(obj(file=integer(0, 2**32 - 1), manifest=I), lambda r: (r["manifest"], r["file"])))
 
 
 def check_path(raw):

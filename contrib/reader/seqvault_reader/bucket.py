@@ -1,6 +1,7 @@
 """A vault in a folder: object names, entries of a ledger, and the fold of everything (4.3, 6.1)."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from .dataset import Dataset
@@ -67,5 +68,14 @@ def fold_vault(bucket, vault_id=None):
 
 
 def fold_ledger(bucket, vault, ledger):
-    kind = Dataset if ledger.startswith("dataset/") else Exposure
-    return kind(ledger, vault.vault_id, vault).run(bucket.entries(ledger))
+    """A dataset's ledger with the exposure ledgers that it cites; an exposure ledger with entries 0 of its datasets."""
+    if ledger.startswith("dataset/"):
+        fold = Dataset(ledger, vault.vault_id, vault, cache(lambda cited: fold_ledger(bucket, vault, cited)))
+    else:
+        fold = Exposure(ledger, vault.vault_id, vault, cache(lambda dataset: fold_creation(bucket, vault, dataset)))
+    return fold.run(bucket.entries(ledger))
+
+
+def fold_creation(bucket, vault, dataset):
+    ledger = "dataset/" + dataset
+    return Dataset(ledger, vault.vault_id, vault).run([bucket.entry(ledger, 0)] if bucket.exists("ledger", ledger, "0" * 10) else [])

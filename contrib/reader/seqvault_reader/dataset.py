@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from . import shapes
 from .encoding import emit_json, sha256_hex, unb64
-from .ledger import Fold, need
+from .ledger import Fold, Fork, need
 from .primitives import check_kem_key
 
 AFTER_DELETION = {"revoked", "upload-closed", "manifest-removed", "destruction-attested", "anchored"}
@@ -59,8 +59,10 @@ class Dataset(Fold):
     acts = {"granted": lambda self: self.vault.rules["granted"][self.level - 1],
             "dataset-deleted": lambda self: self.vault.rules["dataset_deleted"]}
 
-    def __init__(self, ledger, vault_id, vault):
+    def __init__(self, ledger, vault_id, vault, exposure=None):
+        """`exposure` gives the fold of an exposure ledger by its id (4.4, 5.3)."""
         super().__init__(ledger, vault_id, vault)
+        self.exposure = exposure
         self.id = ledger.partition("/")[2]
         self.creator, self.deleted = None, False
         self.applied = {}                           # hash -> Statement
@@ -68,12 +70,12 @@ class Dataset(Fold):
         self.grants, self.epochs, self.tables = {}, {}, {}
         self.newest = self.closed = 0
         self.uploads, self.manifests = {}, {}
-        self.cited, self.cancelled = set(), set()   # reservations as (ledger, seq, hash)
+        self.spent = set()                          # reservations, cited or cancelled, as (ledger, seq, hash)
 
     # --- terms of 5.1 ---
 
     def is_steward(self, member, v):
-        """By the last `role-set`; the creator unless a later one, than the creation, removes it."""
+        """By the last `role-set`; the creator until one later than the vault entry that its creation cites."""
         last = self.vault.role_since(member, "steward", v, self.id)
         if member == self.creator and (last is None or last[0] <= self.created_at):
             by_role = True
@@ -105,8 +107,10 @@ class Dataset(Fold):
         cards = {c for m, c in self.epochs[epoch].seals if m == member} & self.vault.current_cards(member, v)
         return bool(cards) and (self.has_current_grant(member, t, v) or not cards.isdisjoint(self.recovery))
 
-    def holds_unclosed(self, member, s):
-        return all(self.holds(member, n, s.time, s.v) for n in self.unclosed())
+    def opens_unclosed(self, s):
+        """*Opener of every unclosed epoch*: by the card that signs, whatever the member's others hold."""
+        able = self.has_current_grant(s.author, s.time, s.v) or s.card in self.current_recovery(s.v)
+        return able and all((s.author, s.card) in self.epochs[n].seals for n in self.unclosed())
 
     def is_holder(self, s):
         """*Holder*, alone."""
@@ -150,15 +154,35 @@ class Dataset(Fold):
         self.statement, effect = super().judge(n, stored)
         return self.statement, effect
 
-    def may_act(self, s, act):
-        if act == "dataset-deleted":
-            return self.is_steward(s.author, s.v)
-        return self.is_holder(s) or self.may_rescue(s)
+    def may_propose(self, s):
+        return self.is_steward(s.author, s.v)
 
     def may_rescue(self, s):
-        """The exception of `granted`: no steward holds the newest epoch, the author holds every unclosed one."""
-        stewards = (m for m in self.sealed_members(self.newest) if self.is_steward(m, s.v))
-        return not any(self.holds(m, self.newest, s.time, s.v) for m in stewards) and self.holds_unclosed(s.author, s)
+        """The exception of `granted`: there is no holder in the narrow sense, the author opens every unclosed epoch."""
+        return self.opens_unclosed(s) and not any(
+            self.is_steward(m, s.v) and self.has_current_grant(m, s.time, s.v) and self.vault.card_is_current(c, s.v)
+            for m, c in self.epochs[self.newest].seals)
+
+    def reservations(self, named, usable):
+        """5.3: none may be spent; `usable(member, reserved)` judges those that exist. Returns the effect.
+
+        It is the last check of a statement, because one that lacks nothing but a reservation is a fork (step 5)."""
+        keys, missing = [(r["ledger"], r["seq"], r["hash"]) for _, r in named], False
+        need(self.spent.isdisjoint(keys), "a reservation that is cited or cancelled")
+        for (member, _), (ledger, seq, digest) in zip(named, keys):
+            need(ledger.startswith("exposure/"), "a reservation outside the exposure ledgers")
+            exposure = self.exposure(ledger)
+            if seq < len(exposure.verdicts) and exposure.hashes[seq] == digest:
+                need(digest in exposure.reservations, "not a valid `reserved`")
+                usable(member, exposure.reservations[digest])
+            else:
+                missing = True
+        if missing:
+            raise Fork("a reservation that is not there")
+        return lambda: self.spent.update(keys)
+
+    def free_for(self, member, reserved):
+        need((reserved.body["dataset"], reserved.body["member"]) == (self.id, member), "a reservation for another")
 
     def give(self, s, member, ends):
         self.grants[member] = Grant(ends, s.hash)
@@ -210,11 +234,15 @@ class Dataset(Fold):
         self.facts, self.level, self.facts_author = s.body["facts"], s.body["level"], s.author
 
     def facts_amended(self, s):
+        b = s.body
         need(self.is_steward(s.author, s.v), "not a steward")
+        need(self.grants.keys() >= set(b["suspends"]), "no grant")
+        cite = self.reservations([(r["member"], r["reservation"]) for r in b["reservations"]], self.free_for)
 
         def effect():
+            cite()
             self.set_facts(s)
-            self.end_grants(s.body["suspends"])
+            self.end_grants(b["suspends"])
         return effect
 
     def grade_confirmed(self, s):
@@ -244,26 +272,25 @@ class Dataset(Fold):
 
     def granted(self, s):
         b, terms = s.body, s.body["terms"]
-        member, reservation = terms["member"], b["reservation"] and tuple(sorted(b["reservation"].items()))
+        member = terms["member"]
         need(self.is_holder(s) or self.may_rescue(s) and self.is_steward(member, s.v), "not a holder")
         use = self.approval(s, self.acts["granted"](self))
         need(self.vault.current_cards(member, s.v), "not a current member with a current card")
         need(terms["ends"] is None or terms["ends"] > s.time, "ended already")
-        need(reservation not in self.cancelled, "the reservation is cancelled")
         self.exactly(b["seals"], self.cards_of([member], s), self.unclosed())
+        cite = self.reservations([(member, b["reservation"])] if b["reservation"] else [], self.free_for)
 
         def effect():
             use()
+            cite()
             self.give(s, member, terms["ends"])
             self.add_seals(s, b["seals"])
-            if reservation:
-                self.cited.add(reservation)
         return effect
 
     def card_sealed(self, s):
         member, seals = s.body["member"], s.body["seals"]
-        own = s.author == member and self.holds_unclosed(member, s)
-        need(self.is_holder(s) or own, "neither a holder nor the member holding every unclosed epoch")
+        own = s.author == member and self.opens_unclosed(s)
+        need(self.is_holder(s) or own, "neither a holder nor the member, as opener of every unclosed epoch")
         need(self.has_current_grant(member, s.time, s.v), "no current grant")
         cards = {(member, seal["card"]) for seal in seals}
         need(cards <= self.cards_of([member], s), "a card that is not current")
@@ -272,8 +299,8 @@ class Dataset(Fold):
 
     def agreement_accepted(self, s):
         grant = self.grants.get(s.author)
-        need(self.has_current_grant(s.author, s.time, s.v) and grant.entry == s.body["grant"]
-             and self.applied[grant.entry].kind == "granted", "not the author's current grant")
+        need(self.has_current_grant(s.author, s.time, s.v) and grant.entry == s.body["grant"],
+             "not the author's current grant")
         return lambda: None
 
     def suspended(self, s, at_least=1):
@@ -294,17 +321,16 @@ class Dataset(Fold):
 
     def destruction_attested(self, s):
         member = s.body["member"]
-        own = s.author == member and member in self.ever_granted
-        need(own or self.vault.is_officer(s.author, s.v) and self.vault.is_retired(member, s.v),
-             "neither a member ever granted nor an officer for a retired one")
+        need(s.author == member or self.vault.is_officer(s.author, s.v) and self.vault.is_retired(member, s.v),
+             "neither that member nor an officer for a retired one")
+        need(member in self.ever_granted, "never granted")
         return lambda: None
 
     def reservation_cancelled(self, s):
-        # The reserver stands in another ledger, which this fold does not see: any steward passes for it.
-        reservation = tuple(sorted(s.body["reservation"].items()))
-        need(self.is_officer_or_steward(s), "neither an officer nor a steward")
-        need(reservation not in self.cited, "cited by a grant")
-        return lambda: self.cancelled.add(reservation)
+        # While it is missing its author is unknown, and may turn out to be this one: a fork, whoever signs.
+        def usable(_, reserved):
+            need(s.author == reserved.author or self.vault.is_officer(s.author, s.v), "neither reserver nor officer")
+        return self.reservations([(None, s.body["reservation"])], usable)
 
     def anchored(self, s):
         need(s.v > self.last_head, "no newer vault head")
@@ -339,8 +365,7 @@ class Dataset(Fold):
 
     def epoch_closed(self, s):
         b, void = s.body, set(s.body["void"])
-        need(self.is_steward(s.author, s.v) and self.holds_unclosed(s.author, s),
-             "not a steward holding every unclosed epoch")
+        need(self.is_steward(s.author, s.v) and self.opens_unclosed(s), "not a steward, as opener of every unclosed epoch")
         need(b["epoch"] == self.newest > self.closed, "not the newest epoch, or closed already")
         earlier = {m for m in self.in_scope() if self.manifests[m].epoch < b["epoch"]}
         need(void <= earlier and b["count"] + len(void) == len(earlier), "other manifests than those in scope")
@@ -373,8 +398,8 @@ class Dataset(Fold):
 
     # --- 5.5 ---
 
-    def may_upload(self, s):
-        return s.author in self.uploaders or self.is_steward(s.author, s.v)
+    def may_upload(self, member, v):
+        return self.vault.is_member(member, v) and (member in self.uploaders or self.is_steward(member, v))
 
     def open_upload(self, s):
         upload = self.uploads.get(s.body["upload"])
@@ -383,7 +408,7 @@ class Dataset(Fold):
 
     def upload_opened(self, s):
         b = s.body
-        need(self.may_upload(s), "neither an uploader nor a steward")
+        need(self.may_upload(s.author, s.v), "neither an uploader nor a steward")
         need(b["upload"] not in self.uploads, "an upload id used before")
         need(b["ends"] > s.time, "ended already")
 
@@ -402,7 +427,7 @@ class Dataset(Fold):
 
     def upload_committed(self, s):
         b, upload = s.body, self.open_upload(s)
-        need(s.author == upload.opener and self.may_upload(s), "not the opener, or no uploader any more")
+        need(s.author == upload.opener and self.may_upload(s.author, s.v), "not the opener, or no uploader any more")
         need(b["epoch"] == self.newest, "not the newest epoch")
         need(not self.is_stale(s), "the epoch is stale")
         ids = [man["manifest"] for man in b["manifests"]]
@@ -425,8 +450,9 @@ class Dataset(Fold):
 
     def upload_closed(self, s):
         upload = self.open_upload(s)
-        late = s.time >= upload.ends and self.is_officer_or_steward(s) and not self.is_stale(s)
-        need(s.author == upload.opener or late, "neither the opener nor, after its end, a steward or officer")
+        left = s.time >= upload.ends or not self.may_upload(upload.opener, s.v)
+        need(s.author == upload.opener or left and self.is_officer_or_steward(s) and not self.is_stale(s),
+             "neither the opener nor, once it ended or its opener lost the role, a steward or officer")
 
         def effect():
             upload.state = "closed"

@@ -8,11 +8,13 @@ class Exposure(Fold):
     shapes = shapes.EXPOSURE
     acts = {"released": lambda self: self.vault.rules["released"]}
 
-    def __init__(self, ledger, vault_id, vault):
+    def __init__(self, ledger, vault_id, vault, created=None):
+        """`created` gives the fold of entry 0 of a dataset's ledger by the dataset's id, which tells its creator."""
         super().__init__(ledger, vault_id, vault)
+        self.created = created
         self.total, self.reservations, self.released_by = 0, {}, {}
 
-    def may_act(self, s, act):
+    def may_propose(self, s):
         reserver = any(r.author == s.author for r in self.reservations.values())
         return reserver or self.vault.is_officer(s.author, s.v)
 
@@ -21,8 +23,7 @@ class Exposure(Fold):
 
     def reserved(self, s):
         b = s.body
-        # The fold sees the vault ledger and no dataset's: a steward here is one by `role-set`.
-        need(self.vault.has_role(s.author, "steward", s.v, b["dataset"]), "not a steward of that dataset")
+        need(self.created(b["dataset"]).is_steward(s.author, s.v), "not a steward of that dataset")
         need(b["total"] == self.total + b["added"], "a wrong total")
 
         def effect():

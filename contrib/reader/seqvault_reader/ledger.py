@@ -8,7 +8,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from . import shapes
 from .encoding import Malformed, demand, emit_json, parse_json, sha256, sha256_hex, unb64
 from .primitives import verify
 from .shapes import H, M, N, TIME, any_object, boolean, check, integer, ledger_id, list_of, matches, nullable, obj, text
@@ -207,10 +206,9 @@ class Fold:
         need((s.ledger, s.seq) == (self.ledger, n) and s.vault in (self.vault_id, ""), "misplaced")
         s.v = self.anchor(s)                                                                                    # step 2
         self.authenticate(s)                                                                                    # step 3
-        known = s.format == FORMAT and s.kind in ALL_KINDS                                                      # step 4
-        if not known and self.vault.format_at(s.v) > FORMAT:
+        if FORMAT < s.format <= self.vault.format_at(s.v):                                                      # step 4
             raise NeedsNewer if s.critical else Skipped
-        need(known and s.kind in self.shapes, "unknown kind")
+        need(s.format == FORMAT and s.kind in self.shapes, "unknown kind")
         try:                                                                                                    # step 5
             demand(s.critical, "a kind of this format is critical")
             check(self.shapes[s.kind], s.body)
@@ -233,9 +231,10 @@ class Fold:
         need(head["seq"] >= self.last_head, "older vault head")
         if self.vault.has_entry(head["seq"], head["hash"]):
             return head["seq"]
-        if any(s.signed_by(card) for card in self.vault.cards_ever(s.author)):
-            raise Fork("unanchored")
-        raise Void("unanchored")
+        accepted = self.vault.owner(s.card) == s.author
+        need(accepted and not self.vault.was_retired(s.author, s.card, self.last_head), "unanchored, unknown author")
+        need(s.signed_by(self.vault.card(s.card)), "unanchored, bad signature")
+        raise Fork("unanchored")
 
     def authenticate(self, s):
         need(s.card in self.vault.current_cards(s.author, s.v), "unknown author")
@@ -250,8 +249,8 @@ class Fold:
 
     # --- approvals (5.1, 5.2) ---
 
-    def may_act(self, s, act):
-        """Whether the author of `s` may be the author of this act."""
+    def may_propose(self, s):
+        """Whether the author of `s` may propose this ledger's acts."""
         raise NotImplementedError
 
     def is_approver(self, member, v):
@@ -262,7 +261,7 @@ class Fold:
 
     def proposed(self, s):
         need(s.body["act"] in self.acts, "not an act that asks for approval")
-        need(self.may_act(s, s.body["act"]), "the author may not do this")
+        need(self.may_propose(s), "the author may not propose")
         need(s.body["ends"] > s.time, "ended already")
 
         def effect():
@@ -273,6 +272,7 @@ class Fold:
         proposal = self.proposals.get(s.body["proposal"])
         need(self.is_approver(s.author, s.v), "not an approver")
         need(proposal, "unknown proposal")
+        need(s.author != proposal.author, "the proposal's author")
         need(proposal.body["ends"] > s.time, "the proposal has ended")
         need(s.author not in proposal.approvals.values(), "approved already")
 
@@ -306,6 +306,3 @@ class Fold:
         def effect():
             proposal.used = True
         return effect
-
-
-ALL_KINDS = shapes.VAULT.keys() | shapes.DATASET.keys() | shapes.EXPOSURE.keys()

@@ -159,13 +159,15 @@ VAULT = BOTH | {                                                                
     "subject-key-set": obj(generation=integer(1), seals=SEALS),
 }
 
-MAN = obj(blake3=H, files=N, header=H, length=N, manifest=I, packs=obj(bytes=N, count=N, list=H), root=H,
+MAN = obj(blake3=H, files=integer(1, 10_000), header=H, length=N, manifest=I, root=H,
+          packs=obj(bytes=integer(1), count=integer(1), list=H),
           supersedes=nullable(I))
 
 DATASET = BOTH | {                                                                                        # 5.3 to 5.5
     "dataset-created": obj(epoch=obj(public=b64_of(), seals=SEALS), facts=facts, level=LEVEL, recovery=set_of(H),
                            title=TEXT),
-    "facts-amended": obj(facts=facts, level=LEVEL, reservations=list_of(AT), suspends=set_of(M), why=TEXT),
+    "facts-amended": obj(facts=facts, level=LEVEL, reservations=list_of(obj(member=M, reservation=AT)),
+                         suspends=set_of(M), why=TEXT),
     "grade-confirmed": obj(facts=H, level=LEVEL),
     "uploader-set": obj(member=M, on=boolean),
     "recovery-set": obj(cards=set_of(H), seals=EPOCH_SEALS),

@@ -1,5 +1,7 @@
 """The vault ledger: genesis, members, cards, roles (5.2)."""
 
+from copy import deepcopy
+
 from . import shapes
 from .encoding import demand, emit_json, sha256_hex, unb64
 from .keys import parse_card
@@ -61,8 +63,8 @@ class Vault(Fold):
     def card_is_current(self, card_id, v):
         return card_id in self.current_cards(self.owner(card_id), v)
 
-    def cards_ever(self, member):
-        return [self.card(c) for c in self.members.get(member, ())]
+    def was_retired(self, member, card_id, v):
+        return self.is_retired(member, v) or self.history.at(("card", card_id), v) is False
 
     def has_role(self, member, role, v, dataset=None):
         return self.is_member(member, v) and self.history.at(("role", member, role, dataset), v, False)
@@ -101,21 +103,29 @@ class Vault(Fold):
             super().authenticate(s)
 
     def settled(self, n, stored):
-        """4.5: the first later entry that passes in the state before n and voids it."""
+        """4.5: the first later entry that passes in the state before n, but for proposals, and voids it."""
         wanted = {"action": "void", "hash": self.hashes[n], "ledger": "vault", "seq": n}
-        for j in range(n + 1, len(stored)):
-            try:
-                s, _ = self.judge(j, stored[j])
-            except (Void, Skipped, Fork, NeedsNewer):
-                continue
-            if s.kind == "recovered" and s.prev == self.hashes[j - 1] and s.body["terms"] == wanted:
-                return True
-        return False
+        before, self.proposals = self.proposals, deepcopy(self.proposals)
+        try:
+            for j in range(n + 1, len(stored)):
+                try:
+                    s, effect = self.judge(j, stored[j])
+                except (Void, Skipped, Fork, NeedsNewer):
+                    continue
+                if s.prev != self.hashes[j - 1]:
+                    continue
+                if s.kind == "recovered" and s.body["terms"] == wanted:
+                    return True
+                if s.kind in ("proposed", "approved"):
+                    effect()
+            return False
+        finally:
+            self.proposals = before
 
     def before(self, s):
         need((s.kind == "genesis") == (s.seq == 0), "the genesis is entry 0")
 
-    def may_act(self, s, act):
+    def may_propose(self, s):
         return self.is_officer(s.author, s.v)
 
     def is_approver(self, member, v):
@@ -178,6 +188,7 @@ class Vault(Fold):
         own = s.author == member
         need(own or self.is_officer(s.author, s.v), "neither that member nor an officer")
         need(self.is_member(member, s.v), "not a current member")
+        need(len(self.current_cards(member, s.v)) < 64, "64 current cards already")
         card, = self.new_cards([s.body["terms"]["card"]], self.suite)
         use = self.approval(s, 0 if own else self.rules["card_added"])
 
@@ -206,6 +217,7 @@ class Vault(Fold):
         member, role, dataset, on = (s.body[k] for k in ("member", "role", "dataset", "on"))
         need(self.is_officer(s.author, s.v), "not an officer")
         need((dataset is not None) == (role in ("steward", "approver")), "a role of another scope")
+        need(member in self.members, "unknown member")
         need(not on or self.is_member(member, s.v), "not a current member")
         need(on or role != "officer" or not self.is_last_officer(member, s.v), "the last officer")
 
@@ -258,11 +270,6 @@ class Vault(Fold):
         def effect():
             self.generation += 1
             self.subject_keys[self.generation] = (s.author, s.body["seals"])
-        return effect
-
-    def approved(self, s):
-        effect = super().approved(s)
-        need(self.proposals[s.body["proposal"]].author != s.author, "the proposal's author")
         return effect
 
 

@@ -325,8 +325,7 @@ fn files_sealed_anew_while_they_are_removed_stay_removed() {
 
 #[test]
 fn a_reader_is_not_disturbed_by_a_rotation_that_ends_meanwhile() {
-    for args in [["ls", COHORT].as_slice(), &["cat", COHORT, "run/a/reads.fastq"], &["get", COHORT, "--output", "got"]]
-    {
+    for args in [["ls", COHORT].as_slice(), &["cat", COHORT, "late/notes.txt"], &["get", COHORT, "--output", "got"]] {
         let points = interleaved_at(
             "read",
             &story(),

@@ -228,8 +228,9 @@ fn a_view_older_than_the_vault_allows_seals_nothing_and_an_officer_renews_it() {
 fn date(seconds: i64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let (mut day, mut year) = (now.saturating_add_signed(seconds) / 86_400, 1970);
-    let length =
-        |year: u64| if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) { 366 } else { 365 };
+    let length = |year: u64| {
+        if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) { 366 } else { 365 }
+    };
     while day >= length(year) {
         day -= length(year);
         year += 1;

@@ -14,6 +14,7 @@
 mod bad_input;
 mod crash;
 mod former;
+mod malicious;
 mod mallory;
 mod races;
 mod rollback;

@@ -104,7 +104,7 @@ def opener_of(args):
 def ls(args):
     paths, unopened = opener_of(args).view()
     rows = [{"path": path, "size": v.file.size, "modified": v.file.modified, "executable": v.file.executable,
-             "blake3": v.file.blake3.hex(), "manifest": v.manifest.id, "number": v.file.number, "entry": v.manifest.seq,
+             "blake3": v.file.blake3.hex(), "manifest": v.manifest.id, "number": v.file.number, "entry": v.line[0].seq,
              "contested": len(shown) > 1} for path, shown in sorted(paths.items()) for v in shown]
     if args.json:
         print(json.dumps({"files": rows, "unopened": {m.id: reason for m, reason in unopened}}, indent=1))

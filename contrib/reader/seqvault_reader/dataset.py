@@ -126,6 +126,13 @@ class Dataset(Fold):
                    or card not in recovery and not self.has_current_grant(member, s.time, s.v)
                    for member, card in self.epochs[self.newest].seals)
 
+    def line(self, manifest):
+        """3.7: what a manifest stands in the place of, oldest first, and itself."""
+        line = [manifest]
+        while line[-1].man["supersedes"]:
+            line.append(self.manifests[line[-1].man["supersedes"]])
+        return line[::-1]
+
     def in_scope(self):
         return {m.id for m in self.manifests.values() if m.in_scope}
 

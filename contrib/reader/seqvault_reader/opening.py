@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from . import blake3tree, floe
-from .bodies import (GROUP, PACK, Contents, File, blake3_of, file_root, new_digests, parse_groups, parse_manifest,
+from .bodies import (GROUP, PACK, File, blake3_of, file_root, new_digests, parse_groups, parse_manifest,
                      parse_pack_list)
 from .bucket import Missing
 from .dataset import Manifest
@@ -18,8 +18,8 @@ class Refused(Exception):
 
 class Visible(NamedTuple):
     manifest: Manifest
-    contents: Contents
     file: File
+    line: list      # of manifests, oldest first; entry number, author and role are those of the first
 
 
 class Opener:
@@ -29,7 +29,7 @@ class Opener:
         self.bucket, self.vault, self.dataset, self.identity = bucket, vault, dataset, identity
         self.scope = Scope(vault.suite, bytes.fromhex(vault.vault_id), dataset.id)
         self.member = identity and vault.owner(identity.card.id)
-        self._secrets, self._tables, self._contents = {}, {}, {}
+        self._secrets, self._tables, self._contents, self._replaces = {}, {}, {}, {}
 
     # --- keys ---
 
@@ -126,17 +126,37 @@ class Opener:
     def view(self):
         """{path: [Visible ..]} with more than one where contested, and [(manifest, reason)] of what can't be opened."""
         paths, unopened = {}, []
-        for m in sorted((m for m in self.dataset.manifests.values() if m.visible), key=lambda m: m.seq):
+        lines = (self.dataset.line(m) for m in self.dataset.manifests.values() if m.visible)
+        for line in sorted(lines, key=lambda line: line[0].seq):
+            m, removed = line[-1], set().union(*(m.removed_files for m in line))
             try:
                 contents = self.contents(m)
             except (Refused, Missing, Malformed, CannotOpen) as error:
                 unopened.append((m, str(error) or "does not open"))
                 continue
             for f in contents.files:
-                if f.number not in m.removed_files:
-                    shown = paths.setdefault(f.path, [])
-                    shown[:] = [old for old in shown if not takes_over(m, contents, old)] + [Visible(m, contents, f)]
+                if f.number not in removed:
+                    paths.setdefault(f.path, []).append(Visible(m, f, line))
+        for path, shown in paths.items():
+            if len(shown) > 1:
+                paths[path] = [y for y in shown if not any(self.takes_over(x, y) for x in shown)]
         return paths, unopened
+
+    def takes_over(self, x, y):
+        """3.7: a manifest of the later line `replaces` the file, by its author or a steward of that time."""
+        first, older = x.line[0], y.line[0]
+        may = first.seq > older.seq and (first.author == older.author or first.author_was_steward)
+        return may and any((m.id, y.file.number) in self.replaces(newer) for newer in x.line for m in y.line)
+
+    def replaces(self, m):
+        """{(manifest, file)}; nothing of a superseded manifest that does not open, which at worst leaves a path contested."""
+        if m.id not in self._replaces:
+            try:
+                named = self.contents(m).replaces
+            except (Refused, Missing, Malformed, CannotOpen):
+                named = []
+            self._replaces[m.id] = {(r["manifest"], r["file"]) for r in named}
+        return self._replaces[m.id]
 
     def find(self, path):
         paths, unopened = self.view()
@@ -144,7 +164,7 @@ class Opener:
             hint = "".join(f"; manifest {m.id}: {reason}" for m, reason in unopened)
             raise Refused(f"no file {path}{hint}")
         if len(paths[path]) > 1:
-            entries = " and ".join(f"entry {v.manifest.seq} (manifest {v.manifest.id})" for v in paths[path])
+            entries = " and ".join(f"entry {v.line[0].seq} (manifest {v.manifest.id})" for v in paths[path])
             raise Refused(f"{path} is contested: {entries}")
         return paths[path][0]
 
@@ -185,7 +205,7 @@ class Opener:
 
     def plaintext(self, visible, by_groups=False):
         """Yields a file's segments; the last check, of the signed digests, is after the last segment."""
-        m, _, f = visible
+        m, f = visible.manifest, visible.file
         packs = self.pack_list(m)
         aad = self.scope.context("file", bytes.fromhex(m.id), m.author, f.number)
         digests = new_digests(f)
@@ -216,12 +236,6 @@ class Opener:
             except Missing:
                 pass
         return errors, notes
-
-
-def takes_over(m, contents, old):
-    """3.7: the later entry's manifest `replaces` the file, by its author or a steward of that time."""
-    named = {"file": old.file.number, "manifest": old.manifest.id} in contents.replaces
-    return named and m.seq > old.manifest.seq and (m.author == old.manifest.author or m.author_was_steward)
 
 
 def check_groups(pack, values, start, length, checked):

@@ -94,18 +94,25 @@ class Anchoring(DatasetTest):
     def test_a_head_that_does_not_exist_is_a_fork_if_its_author_signed_it(self):
         stranger, uni = Key(), self.w.people["uni"].key
         for head in ({"hash": HASH, "seq": 1}, {"hash": self.w.head()["hash"], "seq": 99}):
-            self.check("void: unanchored", "uni", "uploader-set", self.BODY, key=stranger, vault_head=head)
-            self.check("void: unanchored", "nobody", "uploader-set", self.BODY, key=uni, vault_head=head)
+            self.check("unanchored, unknown author", "uni", "uploader-set", self.BODY, key=stranger, vault_head=head)
+            self.check("unanchored, unknown author", "nobody", "uploader-set", self.BODY, key=uni, vault_head=head)
+            self.check("unanchored, bad signature", "uni", "uploader-set", self.BODY, key=stranger, card=uni.id, keyid=uni.id, vault_head=head)
         self.w.add("uni", "uploader-set", self.BODY, self.d.ledger, vault_head=head)
         self.assertEqual(self.fold().stopped["reason"], "unanchored")
 
-    def test_any_card_that_the_vault_ever_accepted_counts_for_an_unanchored_entry(self):
-        uni = self.w.people["uni"]
-        new = Key()
+    def test_who_was_retired_forks_no_ledger_that_cites_the_retirement(self):
+        new, ahead = Key(), {"hash": HASH, "seq": 99}
         self.w.add("uni", "card-added", {"approval": None, "terms": {"card": b64(new.card), "member": "uni"}})
         self.w.add("uni", "card-retired", {"card": new.id, "member": "uni", "reason": ""})
-        self.w.add("uni", "uploader-set", self.BODY, self.d.ledger, key=new, card=uni.key.id, keyid=uni.key.id, vault_head={"hash": HASH, "seq": 1})
-        self.assertEqual(self.fold().stopped["reason"], "unanchored")
+        self.w.add("lab", "member-retired", {"member": "clinic", "reason": ""})
+        signed = {who: self.w.sign(who, "anchored", {}, self.d.ledger, key=key, vault_head=ahead) for who, key in (("uni", new), ("clinic", None))}
+        for stored in signed.values():
+            entries = self.w.ledgers[self.d.ledger] + [stored]
+            fold = Dataset(self.d.ledger, self.w.vault_id, self.vault(self.w)).run(entries)
+            self.assertEqual(fold.stopped["reason"], "unanchored")      # nobody has cited the retirement yet
+        self.check("applied", "lab", "anchored", {})
+        self.check("unanchored, unknown author", "uni", "anchored", {}, key=new, vault_head=ahead)
+        self.check("unanchored, unknown author", "clinic", "anchored", {}, vault_head=ahead)
 
     def test_roles_are_asked_for_at_the_head_that_is_cited(self):
         before = self.w.head()
@@ -124,6 +131,13 @@ class Anchoring(DatasetTest):
         self.check("not a steward", "lab", "uploader-set", self.BODY)
         self.role("lab", "steward", "ds")
         self.check("applied", "lab", "uploader-set", self.BODY)
+
+    def test_a_role_set_before_the_creation_leaves_the_creator_a_steward(self):
+        self.role("lab", "steward", "next", on=False)
+        d = DatasetWriter(self.w, "next")
+        self.check("applied", "lab", "uploader-set", self.BODY, d.ledger)
+        self.role("lab", "steward", "next", on=False)
+        self.check("not a steward", "lab", "uploader-set", self.BODY, d.ledger)
 
     def test_nothing_beyond_a_fork_of_the_vault_is_anchored(self):
         self.w.add("lab", "role-set", role("uni", "officer"), prev=HASH)
@@ -158,7 +172,9 @@ class Forks(DatasetTest):
 
     def test_a_newer_critical_kind_stops_this_ledger(self):
         self.w.add("lab", "format-raised", {"format": 2})
-        self.w.add("lab", "novelty", {}, self.d.ledger)
+        self.check("unknown kind", "lab", "novelty", {})
+        self.check("unknown kind", "lab", "novelty", {}, format=3)
+        self.w.add("lab", "novelty", {}, self.d.ledger, format=2)
         self.assertEqual(self.fold().stopped["reason"], "needs a newer version")
 
 
@@ -262,27 +278,90 @@ class Grants(DatasetTest):
         self.check("not the author's", "uni", "agreement-accepted", body | {"grant": first})
         self.check("not the author's", "clinic", "agreement-accepted", body)
         self.check("applied", "uni", "agreement-accepted", body)
-        created = self.w.hash(self.d.ledger, 0)
-        self.check("not the author's", "lab", "agreement-accepted", body | {"grant": created})
+        created = self.w.hash(self.d.ledger, 0)     # gave the creator's
+        self.check("applied", "lab", "agreement-accepted", body | {"grant": created})
 
     def test_destruction_is_attested_by_whom_was_granted(self):
         body = {"document": None, "member": "uni", "scope": "all"}
-        self.check("neither a member", "uni", "destruction-attested", body)
+        self.check("never granted", "uni", "destruction-attested", body)
         self.granted("applied")
         self.revoke("uni")
         self.check("applied", "uni", "destruction-attested", body)
-        self.check("neither a member", "lab", "destruction-attested", body)
+        self.check("neither that member", "lab", "destruction-attested", body)
         self.w.add("lab", "member-retired", {"member": "uni", "reason": ""})
         self.check("applied", "lab", "destruction-attested", body)
 
-    def test_a_cancelled_reservation_is_not_cited(self):
-        res = {"hash": HASH, "ledger": "exposure/" + HASH, "seq": 0}
-        other = res | {"seq": 1}
-        self.check("neither an officer", "uni", "reservation-cancelled", {"reservation": res})
-        self.check("applied", "lab", "reservation-cancelled", {"reservation": res})
-        self.granted("is cancelled", reservation=res)
-        self.granted("applied", reservation=other)
-        self.check("cited by a grant", "lab", "reservation-cancelled", {"reservation": other})
+    def reserve(self, member="uni", dataset="ds", who="lab"):
+        ledger = "exposure/" + HASH
+        self.total = getattr(self, "total", 0) + 1
+        body = {"added": 1, "dataset": dataset, "member": member, "subjects": None, "total": self.total}
+        digest = self.w.add(who, "reserved", body, ledger)
+        return {"hash": digest, "ledger": ledger, "seq": len(self.w.ledgers[ledger]) - 1}
+
+    def amending(self, **change):
+        return {"facts": {}, "level": 2, "reservations": [], "suspends": [], "why": ""} | change
+
+    def test_a_reservation_is_for_its_member_and_used_once(self):
+        self.role("clinic", "officer")
+        first, second, third, fourth = (self.reserve() for _ in range(4))
+        void = self.reserve(who="board")
+        self.total -= 1
+        self.granted("for another", member="board", reservation=first)
+        self.granted("not a valid", reservation=void)
+        self.granted("outside the exposure", reservation=first | {"ledger": "vault"})
+        self.granted("applied", reservation=first)
+        self.granted("cited or cancelled", reservation=first)
+        self.check("cited or cancelled", "lab", "reservation-cancelled", {"reservation": first})
+        self.check("neither reserver", "uni", "reservation-cancelled", {"reservation": second})
+        self.check("applied", "lab", "reservation-cancelled", {"reservation": second})
+        self.check("applied", "clinic", "reservation-cancelled", {"reservation": third})
+        self.check("cited or cancelled", "clinic", "reservation-cancelled", {"reservation": third})
+        self.granted("cited or cancelled", reservation=second)
+        self.check("for another", "lab", "facts-amended", self.amending(reservations=[{"member": "board", "reservation": fourth}]))
+        self.check("malformed", "lab", "facts-amended", self.amending(reservations=[fourth]))
+        self.check("applied", "lab", "facts-amended", self.amending(reservations=[{"member": "uni", "reservation": fourth}]))
+        self.granted("cited or cancelled", reservation=fourth)
+        DatasetWriter(self.w, "other")
+        self.granted("for another", reservation=self.reserve(dataset="other"))
+
+    def test_an_entry_that_lacks_nothing_but_a_reservation_is_a_fork(self):
+        missing = {"hash": HASH, "ledger": "exposure/" + HASH, "seq": 7}
+        self.granted("not a holder", "uni", "clinic", reservation=missing)
+        self.check("no grant", "lab", "facts-amended", self.amending(suspends=["uni"], reservations=[{"member": "uni", "reservation": missing}]))
+        before, entries = list(self.w.ledgers[self.d.ledger]), self.w.ledgers[self.d.ledger]
+        for kind, body in (("granted", self.d.granting("lab", "uni", reservation=missing)), ("reservation-cancelled", {"reservation": missing}),
+                           ("facts-amended", self.amending(reservations=[{"member": "uni", "reservation": missing}]))):
+            entries[:] = before
+            entry = self.d.add("lab", kind, body)
+            self.assertEqual(self.fold().stopped["reason"], "a reservation that is not there")
+        self.w.add("lab", "recovered", recovered(self.d.ledger, len(before), entry))
+        self.assertIsNone(self.fold().stopped)
+
+    def test_facts_suspend_only_whom_was_granted(self):
+        self.check("no grant", "lab", "facts-amended", self.amending(suspends=["uni"]))
+        self.check("malformed", "lab", "facts-amended", self.amending(level=0))
+        self.granted("applied")
+        fold = self.check("applied", "lab", "facts-amended", self.amending(suspends=["uni"]))
+        self.assertNotIn("uni", fold.grants)
+
+    def test_a_card_that_was_added_in_a_members_name_opens_nothing(self):
+        new, closing = Key(), {"count": 0, "epoch": 2, "table": None, "void": []}
+        self.role("uni", "steward", "ds")
+        self.granted("applied")
+        self.d.open_epoch(["lab", "uni"])
+        self.w.add("lab", "card-added", {"approval": None, "terms": {"card": b64(new.card), "member": "uni"}})
+        seals = {"member": "uni", "seals": self.d.seals("uni", ["uni"], 1, 2, keys=[new])}
+        self.check("as opener", "uni", "card-sealed", seals, key=new)
+        self.check("as opener", "uni", "epoch-closed", closing, key=new)
+        self.check("applied", "uni", "card-sealed", seals)
+        self.check("applied", "uni", "epoch-closed", closing, key=new)
+
+    def test_a_steward_that_opens_by_a_recovery_card_grants_itself_a_way_back(self):
+        self.role("spare", "steward", "ds")
+        self.granted("not a holder", "spare", "spare")      # lab still holds
+        self.revoke("lab")
+        self.granted("applied", "spare", "spare", seals=self.d.seals("spare", ["spare"], 1))
+        self.granted("applied", "spare", "clinic")
 
     def test_grades_are_confirmed_by_another(self):
         self.role("board", "approver", "ds")
@@ -326,6 +405,7 @@ class GrantApprovals(DatasetTest):
         body = self.d.granting("lab", "uni")
         self.check("no approval", "lab", "granted", body)
         self.check("author may not", "uni", "proposed", self.proposal("granted", body["terms"]))
+        self.check("asks for approval", "lab", "proposed", self.proposal("card-added", body["terms"]))
         p = self.d.add("lab", "proposed", self.proposal("granted", body["terms"]))
         self.check("not an approver", "uni", "approved", {"proposal": p})
         a = self.d.add("board", "approved", {"proposal": p})
@@ -343,6 +423,16 @@ class GrantApprovals(DatasetTest):
         self.check("facts have changed", "lab", "granted", body)
         self.d.add("lab", "facts-amended", {"facts": {"a": 1}, "level": 3, "reservations": [], "suspends": [], "why": ""})
         self.check("too few", "lab", "granted", body)
+
+    def test_a_proposals_author_does_not_approve_and_its_hashes_are_the_acts(self):
+        body = self.d.granting("lab", "uni")
+        self.role("board", "steward", "ds")
+        p = self.d.add("board", "proposed", self.proposal("granted", body["terms"]))
+        self.check("proposal's author", "board", "approved", {"proposal": p})
+        for override, wanted in (({"facts": None}, "facts have"), ({"member": None}, "member has"), ({"pack": HASH}, "packs have")):
+            p = self.d.add("lab", "proposed", self.proposal("granted", body["terms"], **override))
+            a = self.d.add("board", "approved", {"proposal": p})
+            self.check(wanted, "lab", "granted", body | {"approval": {"approvals": [a], "proposal": p}})
 
     def test_the_beneficiary_does_not_approve(self):
         body = self.d.granting("lab", "board")
@@ -534,6 +624,24 @@ class Uploads(DatasetTest):
         self.d.open_epoch(["lab"])
         self.check("applied", "clinic", "upload-closed", body | {"upload": second}, time=START + 500)
 
+    def test_the_upload_of_a_former_uploader_is_closed_early(self):
+        self.check("applied", "lab", "uploader-set", {"member": "uni", "on": True})
+        first, second = self.d.open_upload("uni"), self.d.open_upload("uni")
+        body = {"reason": "", "upload": first}
+        self.check("neither the opener", "lab", "upload-closed", body)
+        self.check("applied", "lab", "uploader-set", {"member": "uni", "on": False})
+        self.check("applied", "lab", "upload-closed", body)
+        self.check("applied", "lab", "uploader-set", {"member": "uni", "on": True})
+        self.check("neither the opener", "lab", "upload-closed", body | {"upload": second})
+        self.w.add("lab", "member-retired", {"member": "uni", "reason": ""})
+        self.check("applied", "lab", "upload-closed", body | {"upload": second})
+
+    def test_a_manifest_has_files_packs_and_bytes(self):
+        upload = self.d.open_upload()
+        packs = fake_man()["packs"]
+        for change in ({"files": 0}, {"files": 10_001}, {"packs": packs | {"count": 0}}, {"packs": packs | {"bytes": 0}}):
+            self.check("malformed", "lab", "upload-committed", {"epoch": 1, "manifests": [fake_man(**change)], "upload": upload})
+
     def test_only_a_steward_supersedes_and_with_the_same_root(self):
         self.check("applied", "lab", "uploader-set", {"member": "uni", "on": True})
         old = fake_man()
@@ -584,8 +692,8 @@ class ExposureLedgers(DatasetTest):
         return self.check(wanted, who, "released", body, self.LEDGER)
 
     def test_totals_add_up(self):
-        self.reserve("not a steward", "lab")        # a creator, but not by role-set
-        self.reserve("wrong total", total=99)
+        self.reserve("not a steward", "board")
+        self.reserve("wrong total", "lab", total=99)        # a steward as the creator, told from entry 0
         self.reserve()
         self.reserve("wrong total")
         fold = self.reserve(added=5, total=105)

@@ -41,7 +41,7 @@ class Fuzz(unittest.TestCase):
                  "format-raised": {"format": 1}, "seen": {"list": HASH}, "recovered": recovered("dataset/ds", 5, HASH), "subject-key-set": {"generation": 1, "seals": []},
                  "proposed": proposal("recovered", {}), "approved": {"proposal": HASH}}
         dataset = {"dataset-created": d.creation("lab"), "granted": d.granting("lab", "uni"), "card-sealed": {"member": "uni", "seals": seals},
-                   "facts-amended": {"facts": {}, "level": 1, "reservations": [at], "suspends": ["uni"], "why": ""},
+                   "facts-amended": {"facts": {}, "level": 1, "reservations": [{"member": "uni", "reservation": at}], "suspends": ["uni"], "why": ""},
                    "grade-confirmed": {"facts": HASH, "level": 1}, "uploader-set": {"member": "uni", "on": True},
                    "recovery-set": {"cards": [], "seals": []}, "agreement-accepted": {"agreement": HASH, "grant": HASH},
                    "suspended": {"members": ["uni"], "reason": ""}, "consent-withdrawn": {"members": [], "reason": "", "subjects": None},

@@ -166,11 +166,13 @@ class Formats(FoldTest):
         self.expect(world, "above", "lab", "format-raised", {"format": 1})
         self.expect(world, "applied", "lab", "format-raised", {"format": 2})
         self.expect(world, "above", "lab", "format-raised", {"format": 2})
-        world.add("lab", "novelty", {}, critical=False)
+        self.expect(world, "unknown kind", "lab", "novelty", {})            # new kinds come with a new format
+        self.expect(world, "unknown kind", "lab", "seen", {"list": HASH}, format=3)
+        world.add("lab", "novelty", {}, critical=False, format=2)
         self.expect(world, "applied", "lab", "role-set", role("uni", "creator"))
         self.assertEqual(self.vault(world).verdicts[-2].outcome, "skipped")
-        self.expect(world, "unknown author", "nobody", "novelty", {}, key=Key())
-        world.add("lab", "novelty", {})
+        self.expect(world, "unknown author", "nobody", "novelty", {}, key=Key(), format=2)
+        world.add("lab", "seen", {"list": HASH}, format=2)
         self.assertEqual(self.vault(world).stopped["reason"], "needs a newer version")
 
 
@@ -240,6 +242,7 @@ class Members(FoldTest):
         self.expect(world, "another scope", "lab", "role-set", role("uni", "steward"))
         self.expect(world, "another scope", "lab", "role-set", role("uni", "officer", "ds"))
         self.expect(world, "applied", "lab", "role-set", role("uni", "approver", "ds"))
+        self.expect(world, "unknown member", "lab", "role-set", role("zoo", "approver", "ds", on=False))
 
     def test_cards_are_added_by_their_member_and_retired(self):
         world = self.world()
@@ -254,6 +257,14 @@ class Members(FoldTest):
         self.expect(world, "unknown author", "uni", "card-retired", {"card": new.id, "member": "uni", "reason": ""})
         self.expect(world, "not a current card", "lab", "card-retired", {"card": uni.key.id, "member": "uni", "reason": ""})
         self.expect(world, "seen before", "uni", "card-added", {"approval": None, "terms": {"card": b64(uni.key.card), "member": "uni"}}, key=new)
+
+    def test_a_member_has_at_most_64_current_cards(self):
+        world, many = self.world(), Member("many", cards=64)
+        body = {"approval": None, "terms": {"card": b64(Key().card), "member": "many"}}
+        self.expect(world, "applied", "lab", "member-enrolled", many.enrolment())
+        self.expect(world, "64 current", "lab", "card-added", body)
+        self.expect(world, "applied", "lab", "card-retired", {"card": many.key.id, "member": "many", "reason": ""})
+        self.expect(world, "applied", "lab", "card-added", body)
 
     def test_a_recovery_card_makes_an_officer(self):
         world = self.world()
@@ -415,6 +426,23 @@ class VaultForks(FoldTest):
         for name in ("uni", "clinic"):
             world.add(name, "recovered", recovered("vault", seq, entry))
         self.assertEqual(self.vault(world).stopped["seq"], seq)
+
+    def test_approvals_behind_the_fork_count_for_its_settlement(self):
+        world = self.world(approvals={"recovered": 1})
+        world.add("lab", "role-set", role("clinic", "officer"))
+        entry, seq = self.fork(world)
+        terms = recovered("vault", seq, entry)["terms"]
+        p = world.add("lab", "proposed", proposal("recovered", terms))
+        world.add("lab", "recovered", {"approval": None, "terms": terms})
+        for name in ("uni", "lab"):                     # no officer; the proposal's author
+            a = world.add(name, "approved", {"proposal": p})
+            world.add("lab", "recovered", {"approval": {"approvals": [a], "proposal": p}, "terms": terms})
+        self.assertEqual(self.vault(world).stopped["seq"], seq)
+        a = world.add("clinic", "approved", {"proposal": p})
+        world.add("lab", "recovered", {"approval": {"approvals": [a], "proposal": p}, "terms": terms})
+        fold = self.vault(world)
+        self.assertIsNone(fold.stopped)
+        self.assertEqual((self.outcome(fold), fold.proposals[p].used), ("applied", True))
 
     def test_two_forks_are_settled_one_by_one(self):
         world = self.world()

@@ -276,6 +276,33 @@ class Views(OpenTest):
         numbers = {f.path: f.number for f in self.d.last_files}
         self.assertEqual(numbers, {"a": 1, "c": 3})
 
+    def test_a_reencryption_stands_in_the_place_of_its_first_manifest(self):
+        first, _, entry = self.d.upload({"p": b"1", "q": b"q"}, author="uni")
+        salt, files = self.d.last_salt, self.d.last_files
+        self.d.upload({"p": b"2"}, author="uni", replaces=self.replaces(first))
+        self.d.last_salt, self.d.last_files = salt, files
+        again, *_ = self.reencrypt(first, entry, {"p": b"1", "q": b"q"})        # later, and by a steward
+        self.check_cat("lab", "p", b"2")
+        self.d.upload({"p": b"3"}, author="clinic")
+        self.refuse_cat("entry 6", "lab", "p")
+        self.d.add("lab", "path-removed", {"files": [2], "manifest": first["manifest"], "reason": ""})
+        self.refuse_cat("no file", "lab", "q")
+
+    def test_an_uploaders_reencrypted_manifest_takes_over_no_more_than_it_did(self):
+        first, *_ = self.d.upload({"p": b"1"}, author="clinic")
+        second, _, entry = self.d.upload({"p": b"2"}, author="uni", replaces=self.replaces(first))
+        self.reencrypt(second, entry, {"p": b"2"})
+        self.refuse_cat("is contested", "lab", "p")
+
+    def test_replaces_ascend(self):
+        one, two = self.replaces({"manifest": "cd" * 16}), self.replaces({"manifest": "ab" * 16}, 9)
+        for wrong in (one + two, one + one):
+            man, *_ = self.d.upload({"p": b"1"}, replaces=wrong)
+            self.refuse_cat("a set out of order", "lab", "p")
+            self.d.add("lab", "manifest-removed", {"manifest": man["manifest"], "reason": ""})
+        self.d.upload({"p": b"1"}, replaces=two + one)
+        self.check_cat("lab", "p", b"1")
+
     def test_an_origin_is_checked(self):
         for change in ({"entry": HASH}, {"leaves": 4}, {"manifest": "ab" * 16}):
             man, _, entry = self.d.upload({"a": b"1", "b": b"2", "c": b"3"})

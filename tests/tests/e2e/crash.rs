@@ -281,3 +281,38 @@ fn a_killed_repair_is_finished_by_the_same_command() {
         settle(world, COHORT);
     });
 }
+
+#[test]
+fn a_killed_creation_of_a_vault_is_finished_by_the_same_command_and_by_no_other() {
+    let empty = World::new();
+    for name in ["officer", "keeper"] {
+        let _ = empty.new_person(name);
+    }
+    let place = |world: &World| world.vault().to_str().unwrap().to_owned();
+    for n in 1..MOST {
+        for fault in [Fault::Before(n), Fault::After(n)] {
+            let world = empty.copy();
+            let officer = world.person("officer");
+            let args = ["init", &place(&world), "--recovery", "keeper.card"];
+            if !officer.killed(fault, &args) {
+                assert_eq!(n, 3, "the genesis, the role");
+                return;
+            }
+            eprintln!("killed {fault:?}");
+            let is_over = fault == Fault::After(2);
+            // Other options make another vault, and somebody else another one too.
+            let other = ["init", &place(&world)];
+            officer.fails(6, &other);
+            world.person("keeper").fails(6, &["init", &place(&world), "--recovery", "keeper.card"]);
+            // Later than the first one, as its time tells.
+            let later = officer.in_seconds(5);
+            if is_over {
+                later.fails(6, &args);
+            } else {
+                later.ok(&args);
+            }
+            officer.ok(&["dataset", "create", "first"]);
+            assert_eq!(officer.ok(&["verify"])["sound"], true);
+        }
+    }
+}

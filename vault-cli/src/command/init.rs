@@ -12,7 +12,7 @@ use vault_core::ids::{LedgerId, MemberId, VaultId};
 use vault_core::json::B64;
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::{
-    Algorithms, ApprovalCounts, Body, Genesis, GenesisMember, Role, RoleSet, Statement,
+    Algorithms, ApprovalCounts, Body, Entry, Genesis, GenesisMember, Role, RoleSet, Said, Statement,
 };
 use vault_core::ledger::vault::VaultState;
 
@@ -113,7 +113,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 return Err(Failure::new(Kind::Conflict, format!("{location} became another vault in the meantime")));
             }
         },
-        Err(failure) if failure.kind == Kind::Conflict => adopt(location, &card, failure).await?,
+        Err(failure) if failure.kind == Kind::Conflict => adopt(location, &statement, failure).await?,
         Err(failure) => return Err(failure),
     };
     state.take_location(&id, client.location())?;
@@ -132,15 +132,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     out.result(&made, || format!("vault {id}\n  in {location}, suite {}, first officer {}", made.suite, made.officer))
 }
 
-/// A vault whose only entry is a genesis by this very card: an `init` that was interrupted, which goes on.
-async fn adopt(location: &str, card: &Card, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
+/// A vault whose only entry is the genesis that this command would write, but for its time: an `init` that was interrupted, which goes on.
+async fn adopt(location: &str, wanted: &Statement, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
     let client = crate::client::open(location).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let [genesis] = entries.as_slice() else { return Err(failure) };
     let id = VaultId(entry_hash(None, genesis).0);
-    let vault = VaultState::fold(&id, &entries).map_err(|e| Failure::integrity(e.to_string()))?;
-    let mine = vault.card(card.id()).is_some_and(|c| vault.is_officer(&c.member, 0));
-    if mine { Ok((client, id)) } else { Err(failure) }
+    VaultState::fold(&id, &entries).map_err(|e| Failure::integrity(e.to_string()))?;
+    match Entry::parse(genesis).map(|entry| entry.said) {
+        Ok(Said::Known(said)) if said.card == wanted.card && said.body == wanted.body => Ok((client, id)),
+        _ => Err(failure),
+    }
 }
 
 fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from .bucket import Bucket, Missing, fold_ledger, fold_vault
+from .bucket import Bucket, Gap, Missing, fold_ledger, fold_vault
 from .dataset import Dataset
 from .encoding import Malformed
 from .exposure import Exposure
@@ -52,7 +52,7 @@ def verify(args):
     for ledger in bucket.ledgers():
         try:
             fold = folds[ledger] = fold_ledger(bucket, vault, ledger)
-        except Malformed as error:      # a gap (4.3)
+        except Gap as error:
             reports.append(report(ledger, error=str(error)))
             continue
         r = report(ledger, fold, notes=bucket.bundle_errors(ledger))
@@ -181,7 +181,7 @@ def main(argv=None):
         return int(bool(args.run(args)))
     except CannotOpen:
         print("seqvault_reader: it does not open: another key, or other bytes than were sealed", file=sys.stderr)
-    except (Malformed, Missing, NoVault, Refused, OSError) as error:
+    except (Gap, Malformed, Missing, NoVault, Refused, OSError) as error:
         print(f"seqvault_reader: {error}", file=sys.stderr)
     return 1
 

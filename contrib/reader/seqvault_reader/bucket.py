@@ -17,6 +17,10 @@ class Missing(Exception):
     """An object that ought to exist."""
 
 
+class Gap(Exception):
+    """4.3: an entry is missing below a later one. No Malformed, lest a gap in a cited ledger void who cites it."""
+
+
 class Bucket:
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -41,7 +45,8 @@ class Bucket:
     def entries(self, ledger):
         """Stored bytes of entries 0, 1, .. until the first number that does not exist; a gap is an error."""
         numbers = [int(name) for name in self.names("ledger", ledger) if NUMBER.match(name)]
-        demand(numbers == list(range(len(numbers))), f"{ledger}: an entry is missing below a later one")
+        if numbers != list(range(len(numbers))):
+            raise Gap(f"{ledger}: an entry is missing below a later one")
         return [self.entry(ledger, n) for n in numbers]
 
     def entry(self, ledger, n):

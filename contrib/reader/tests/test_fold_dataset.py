@@ -2,7 +2,7 @@
 
 import os
 
-from seqvault_reader.bucket import Bucket, fold_ledger
+from seqvault_reader.bucket import Bucket, Gap, fold_ledger
 from seqvault_reader.dataset import Dataset
 from seqvault_reader.encoding import b64, emit_json, sha256_hex
 
@@ -336,6 +336,12 @@ class Grants(DatasetTest):
             self.assertEqual(self.fold().stopped["reason"], "a reservation that is not there")
         self.w.add("lab", "recovered", recovered(self.d.ledger, len(before), entry))
         self.assertIsNone(self.fold().stopped)
+
+    def test_a_gap_in_a_cited_ledger_is_an_error_and_voids_nothing(self):
+        self.d.add("lab", "granted", self.d.granting("lab", "uni", reservation=self.reserve()))
+        self.assertIsNone(self.fold().stopped)
+        self.w.put("ledger", "exposure/" + HASH, f"{5:010}", data=b"later")
+        self.assertRaises(Gap, self.fold)
 
     def test_facts_suspend_only_whom_was_granted(self):
         self.check("no grant", "lab", "facts-amended", self.amending(suspends=["uni"]))

@@ -3,8 +3,8 @@
 import tempfile
 import unittest
 
-from seqvault_reader.bucket import Bucket, fold_vault
-from seqvault_reader.encoding import Malformed, b64, emit_json, parse_json, sha256_hex
+from seqvault_reader.bucket import Bucket, Gap, fold_vault
+from seqvault_reader.encoding import b64, emit_json, parse_json, sha256_hex
 from seqvault_reader.ledger import entry_hashes
 from seqvault_reader.vault import NoVault
 
@@ -180,7 +180,7 @@ class Gaps(FoldTest):
     def test_a_missing_number_below_a_later_one_is_an_error(self):
         world = self.world()
         world.put("ledger", "vault", f"{3:010}", data=b"later")
-        self.assertRaises(Malformed, self.vault, world)
+        self.assertRaises(Gap, self.vault, world)
 
     def test_bundles_are_compared_and_otherwise_ignored(self):
         world = self.world()

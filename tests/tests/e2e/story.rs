@@ -130,16 +130,6 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// Takes one pack more than expected for none.
-    pub(crate) fn forget_extra_packs(&mut self, expected: &Self) {
-        let packs = format!("packs/{COHORT}/pack");
-        if let (Some(found), Some(wanted)) = (self.objects.get_mut(&packs), expected.objects.get(&packs))
-            && *found == wanted + 1
-        {
-            *found = *wanted;
-        }
-    }
-
     /// Leaves out an upload that nobody goes on with, and what it stored: it waits for its end date.
     pub(crate) fn forget_unfinished_uploads(&mut self) {
         self.unfinished = 0;

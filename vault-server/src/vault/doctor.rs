@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, LedgerId, ManifestId, MemberId, UploadId};
+use vault_core::ids::{DatasetId, LedgerId, ManifestId, MemberId, PackName, UploadId};
 use vault_core::layout::{
     BundleSize, MAX_NUMBER, ObjectName, epochs_prefix, ledger_prefix, manifests_prefix, upload_prefix, uploads_prefix,
 };
@@ -96,7 +96,7 @@ pub enum Finding {
         /// The file.
         path: PathBuf,
     },
-    /// A seal, header or table that no valid statement names.
+    /// A seal, header or table that no valid statement names, or a pack that no list of its committed upload names.
     Unused {
         /// The object.
         name: ObjectName,
@@ -394,6 +394,18 @@ impl Vault {
         }
         // A fold that stopped may not know what is visible.
         if state.stop().is_none() {
+            for (upload, objects) in &held.uploads {
+                let packs = objects.keys().filter_map(pack_of);
+                let strays = match self.stray_packs(state, upload, packs).await {
+                    Ok(strays) => strays,
+                    Err(RemoveError::State(StateError::Ledger(LedgerError::Store(e)))) => return Err(e),
+                    // Said of its ledger or its lists already.
+                    Err(_) => continue,
+                };
+                report.findings.extend(strays.into_iter().map(|pack| Finding::Unused {
+                    name: ObjectName::Pack { dataset: id.clone(), upload: *upload, pack },
+                }));
+            }
             for (manifest_id, manifest) in state.manifests() {
                 self.look_at_manifest(state, manifest_id, manifest, &held, report).await?;
             }
@@ -625,6 +637,13 @@ const fn epoch_of(name: &ObjectName) -> Option<u64> {
         ObjectName::Grant { epoch, .. } | ObjectName::Header { epoch, .. } | ObjectName::Table { epoch, .. } => {
             Some(*epoch)
         }
+        _ => None,
+    }
+}
+
+const fn pack_of(name: &ObjectName) -> Option<PackName> {
+    match name {
+        ObjectName::Pack { pack, .. } => Some(*pack),
         _ => None,
     }
 }

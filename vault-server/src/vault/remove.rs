@@ -174,7 +174,8 @@ impl Vault {
         Ok(Removed { objects })
     }
 
-    /// Deletes a seal, header or table that no valid statement names: what a client wrote before its statement was refused.
+    /// Deletes a seal, header or table that no valid statement names, or a pack of a committed upload that no signed list names: what a
+    /// client wrote before its statement was refused, or before it was killed.
     ///
     /// # Errors
     /// If it is in use or of another kind, or the store fails.
@@ -183,6 +184,10 @@ impl Vault {
             ObjectName::Grant { dataset, .. }
             | ObjectName::Header { dataset, .. }
             | ObjectName::Table { dataset, .. } => self.is_named(dataset, name).await?,
+            ObjectName::Pack { dataset, upload, pack } => {
+                let view = self.standing(dataset).await?;
+                !self.stray_packs(&view.dataset, upload, std::iter::once(*pack)).await?.contains(pack)
+            }
             ObjectName::SubjectSeal { hash, .. } => {
                 let entries = self.entries(&LedgerId::Vault, 0).await?;
                 entries.iter().any(|stored| names_subject_seal(stored, hash))
@@ -289,6 +294,31 @@ impl Vault {
         let is_list =
             |name: &ObjectName| matches!(name, ObjectName::PackList { manifest, .. } if doomed.contains(manifest));
         Ok(objects + self.store.delete_prefix(&prefix, is_list).await?)
+    }
+
+    /// Those of an upload's packs that no signed list names. None, unless the upload is committed and each of its lists that is needed is there:
+    /// before that nobody can tell.
+    pub(super) async fn stray_packs(
+        &self,
+        state: &DatasetState,
+        upload: &UploadId,
+        packs: impl Iterator<Item = PackName> + Send,
+    ) -> Result<BTreeSet<PackName>, RemoveError> {
+        let status = state.uploads().get(upload).map(|found| found.status);
+        if !matches!(status, Some(UploadStatus::Committed { .. })) {
+            return Ok(BTreeSet::new());
+        }
+        let mut strays: BTreeSet<PackName> = packs.collect();
+        for (id, manifest) in state.manifests().iter().filter(|(_, m)| m.upload == *upload) {
+            match self.packs_of(state.id(), id, manifest).await {
+                Ok(Some(named)) => strays.retain(|pack| !named.contains(pack)),
+                // Its packs were deleted before its list was.
+                Ok(None) if is_hidden(state, manifest) => {}
+                Ok(None) | Err(RemoveError::ListMissing { .. }) => return Ok(BTreeSet::new()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(strays)
     }
 
     /// The packs that a manifest's signed list names; `None` if the list is gone.

@@ -120,6 +120,10 @@ binary_id!(
     UploadId, 16, "upload id"
 );
 binary_id!(
+    /// Random bytes of a genesis, so that no two vaults have one id.
+    VaultNonce, 16, "vault nonce"
+);
+binary_id!(
     /// A pack's random name.
     PackName, 16, "pack name"
 );

@@ -141,7 +141,7 @@ VAULT = BOTH | {                                                                
                        tree_hash=one_of("BLAKE3")),
         approvals=obj(card_added=COUNT, dataset_deleted=COUNT, granted=list_of(COUNT, 5, 5), recovered=COUNT,
                       released=COUNT),
-        head_age=integer(3600), members=list_of(obj(cards=CARDS, info=INFO, member=M), 1), recovery=set_of(H),
+        head_age=integer(3600), members=list_of(obj(cards=CARDS, info=INFO, member=M), 1), nonce=I, recovery=set_of(H),
         suite=integer()),
     "member-enrolled": obj(cards=CARDS, info=INFO, member=M),
     "member-amended": obj(info=INFO, member=M),

@@ -168,7 +168,7 @@ class World:
                            "signature": "Ed25519", "tree_hash": "BLAKE3"},
             "approvals": {"card_added": 0, "dataset_deleted": 0, "granted": [0] * 5, "recovered": 0, "released": 0}
             | (approvals or {}),
-            "head_age": 86400, "members": members, "recovery": [self.spare.key.id], "suite": suite} | (genesis or {})
+            "head_age": 86400, "members": members, "nonce": "00" * 16, "recovery": [self.spare.key.id], "suite": suite} | (genesis or {})
         self.vault_id = ""
         self.vault_id = self.add("lab", "genesis", self.genesis_body, prev="", vault="")
         self.add("lab", "role-set", role("lab", "creator"))

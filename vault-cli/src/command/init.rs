@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
+use rand_core::{Rng, UnwrapErr};
 use serde::Serialize;
 use vault_core::card::Card;
-use vault_core::ids::{LedgerId, MemberId, VaultId};
+use vault_core::ids::{LedgerId, MemberId, VaultId, VaultNonce};
 use vault_core::json::B64;
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::{
@@ -132,15 +133,20 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     out.result(&made, || format!("vault {id}\n  in {location}, suite {}, first officer {}", made.suite, made.officer))
 }
 
-/// A vault whose only entry is the genesis that this command would write, but for its time: an `init` that was interrupted, which goes on.
+/// A vault whose only entry is the genesis that this command would write, but for its time and nonce: an `init` that was interrupted, which goes on.
 async fn adopt(location: &str, wanted: &Statement, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
     let client = crate::client::open(location).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let [genesis] = entries.as_slice() else { return Err(failure) };
     let id = VaultId(entry_hash(None, genesis).0);
     VaultState::fold(&id, &entries).map_err(|e| Failure::integrity(e.to_string()))?;
-    match Entry::parse(genesis).map(|entry| entry.said) {
-        Ok(Said::Known(said)) if said.card == wanted.card && said.body == wanted.body => Ok((client, id)),
+    let Ok(Said::Known(said)) = Entry::parse(genesis).map(|entry| entry.said) else { return Err(failure) };
+    match (&said.body, &wanted.body) {
+        (Body::Genesis(there), Body::Genesis(wanted_here))
+            if said.card == wanted.card && *there == (Genesis { nonce: there.nonce, ..wanted_here.clone() }) =>
+        {
+            Ok((client, id))
+        }
         _ => Err(failure),
     }
 }
@@ -161,6 +167,8 @@ fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {
     if !others.is_empty() {
         members.push(GenesisMember { cards: others, info: args.info.info()?, member: args.recovery_member.clone() });
     }
+    let mut nonce = [0; 16];
+    UnwrapErr(getrandom::SysRng).fill_bytes(&mut nonce);
     let approvals = if args.two_person {
         ApprovalCounts { card_added: 1, dataset_deleted: 1, granted: [0, 1, 1, 2, 2], recovered: 1, released: 1 }
     } else {
@@ -171,6 +179,7 @@ fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {
         approvals,
         head_age: args.head_age.saturating_mul(DAY),
         members,
+        nonce: VaultNonce(nonce),
         recovery: recovery.keys().copied().collect(),
         suite: card.suite(),
     })

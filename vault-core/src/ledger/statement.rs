@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::envelope::{Envelope, PayloadType};
 use crate::hazmat::kdf::sha256;
-use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, ManifestId, MemberId, UploadId, VaultId};
+use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, ManifestId, MemberId, UploadId, VaultId, VaultNonce};
 use crate::json::{self, B64, JsonError};
 use crate::suite::Suite;
 
@@ -567,6 +567,8 @@ bodies! {
         head_age: u64,
         /// The first officer, then members of recovery cards.
         members: Vec<GenesisMember>,
+        /// Random: two vaults made alike, in one second, are two.
+        nonce: VaultNonce,
         /// Cards that can appoint an officer and are each dataset's default.
         recovery: Set<CardId>,
         /// The suite.

@@ -643,6 +643,7 @@ pub(crate) fn genesis(suite: Suite, people: &BTreeMap<String, Identity>) -> Gene
         approvals: ApprovalCounts { card_added: 0, dataset_deleted: 0, granted: [0; 5], recovered: 0, released: 0 },
         head_age: 30 * DAY,
         members: vec![first("olga"), first("reco")],
+        nonce: vault_core::ids::VaultNonce([0; 16]),
         recovery: [*people["reco"].card.id()].into_iter().collect(),
         suite,
     }

@@ -117,6 +117,7 @@ pub fn genesis(officer: &Person, head_age: u64) -> Bytes {
         approvals: ApprovalCounts { card_added: 0, dataset_deleted: 0, granted: [0; 5], recovered: 0, released: 0 },
         head_age,
         members: vec![GenesisMember { cards: vec![officer.stored()], info: info(), member: officer.member.clone() }],
+        nonce: vault_core::ids::VaultNonce([0; 16]),
         recovery: BTreeSet::<CardId>::new().into_iter().collect(),
         suite: SUITE,
     });

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
-use std::time::Instant;
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -188,19 +187,4 @@ fn two_files_of_one_identity_share_no_salt() {
     let mut file = || lock(&secrets, &card, &passphrase("x"), Cost::CHEAP_FOR_TESTS, &mut rng).unwrap();
     let salt = |file: Vec<u8>| String::from_utf8_lossy(&file).split("\"salt\":\"").nth(1).unwrap()[..24].to_owned();
     assert_ne!(salt(file()), salt(file()));
-}
-
-#[test]
-#[ignore = "a measurement, not a check: run it alone in release mode"]
-fn unlocking_at_the_default_cost_takes_about_a_second() {
-    let mut rng = UnwrapErr(SysRng);
-    let secrets = Secrets::generate(&mut rng);
-    let card = secrets.make_card(Suite::XWing, "", 0).unwrap();
-    let file = lock(&secrets, &card, &passphrase("x"), Cost::DEFAULT, &mut rng).unwrap();
-    let identity = Identity::parse(&file).unwrap();
-    for _ in 0..5 {
-        let started = Instant::now();
-        identity.unlock(&passphrase("x")).unwrap();
-        println!("unlocked in {:?}", started.elapsed());
-    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::time::Instant;
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;

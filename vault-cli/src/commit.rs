@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use rand_core::UnwrapErr;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{Digest, ManifestId, UploadId};
 use vault_core::layout::ObjectName;
@@ -13,6 +12,7 @@ use vault_core::seal;
 
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
+use crate::random;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::transfer::Uploaded;
 
@@ -89,7 +89,7 @@ async fn seal_keys(
     let mut hashes = Vec::with_capacity(uploaded.len());
     for (done, supersedes) in uploaded {
         let info = scope.manifest_key(n, &done.manifest, &signer.member);
-        let sealed = seal::seal(&epoch.public, &done.key, &info, &mut UnwrapErr(getrandom::SysRng))
+        let sealed = seal::seal(&epoch.public, &done.key, &info, &mut random::system())
             .map_err(|e| Failure::integrity(format!("the manifest key can't be sealed to epoch {n}: {e}")))?;
         let header = Digest(sha256(&sealed));
         let name =

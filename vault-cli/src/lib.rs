@@ -22,6 +22,7 @@ pub mod keyring;
 pub mod output;
 pub mod patterns;
 pub mod progress;
+pub mod random;
 pub mod reencrypt;
 pub mod rotate;
 pub mod sealed_file;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rand_core::{Rng, UnwrapErr};
 use vault_core::context::Scope;
 use vault_core::floe::{self, Opener, Sealer};
 use vault_core::ids::{DatasetId, Digest, ManifestId, MemberId, PackName, UploadId};
@@ -23,6 +22,7 @@ use crate::client::{Client, failed};
 use crate::commit;
 use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{Keyring, Opened};
+use crate::random;
 use crate::session::{Session, Signer};
 use crate::transfer::{Progress, Uploaded};
 
@@ -109,7 +109,7 @@ async fn one(
         session.append_always(signer, dataset, &body).await?;
         return Ok(0);
     }
-    let upload = UploadId(random());
+    let upload = UploadId(random::bytes());
     let ends = crate::clock::now().saturating_add(UPLOAD_ENDS);
     session.append_always(signer, dataset, &Body::UploadOpened(UploadOpened { ends, upload })).await?;
     // The state may have been read again for that entry.
@@ -124,7 +124,7 @@ async fn one(
         dataset: dataset.id().clone(),
         author: signer.member.clone(),
         upload,
-        manifest: ManifestId(random()),
+        manifest: ManifestId(random::bytes()),
     };
     let uploaded = match work.reseal(&old, progress).await {
         Ok(uploaded) => uploaded,
@@ -201,8 +201,8 @@ impl Work {
         let mut header = [0u8; floe::HEADER];
         from.read(file.offset, &mut header).await?;
         let opener = Opener::start(&file.key, old_aad.as_bytes(), &header).map_err(broken)?;
-        let key = Secret32::generate(&mut rng());
-        let (sealer, header) = Sealer::start(&key, new_aad.as_bytes(), &mut rng());
+        let key = Secret32::generate(&mut random::system());
+        let (sealer, header) = Sealer::start(&key, new_aad.as_bytes(), &mut random::system());
         let offset = to.length;
         to.write(self, &header).await?;
         let mut at = file.offset + floe::HEADER as u64;
@@ -216,7 +216,7 @@ impl Work {
             let plain = opener.open_segment(position, is_final, buffer).map_err(broken)?;
             hash.update(plain);
             let moved = plain.len() as u64;
-            sealer.seal_segment(position, is_final, &random(), buffer).map_err(broken)?;
+            sealer.seal_segment(position, is_final, &random::bytes(), buffer).map_err(broken)?;
             to.write(self, buffer).await?;
             at += length as u64;
             progress.moved(moved);
@@ -252,10 +252,11 @@ impl Work {
             extras: Extras { origin: Some(origin(old)), replaces: old.manifest.extras().replaces.clone() },
         })
         .map_err(|e| broken(e.to_string()))?;
-        let key = Secret32::generate(&mut rng());
+        let key = Secret32::generate(&mut random::system());
         let aad = self.scope.manifest(&self.manifest, &self.author);
         let plain = manifest.emit().map_err(|e| broken(e.to_string()))?;
-        let object = floe::seal_bytes(&key, aad.as_bytes(), &plain, &mut rng()).map_err(|e| broken(e.to_string()))?;
+        let object =
+            floe::seal_bytes(&key, aad.as_bytes(), &plain, &mut random::system()).map_err(|e| broken(e.to_string()))?;
         drop(plain);
         let (dataset, upload, id) = (self.dataset.clone(), self.upload, self.manifest);
         let name = ObjectName::PackList { dataset: dataset.clone(), upload, manifest: id };
@@ -372,7 +373,7 @@ impl NewStream {
             let pack = Bytes::from(std::mem::replace(&mut self.pending, rest));
             let hash = PackHash::of(&pack);
             let entry = PackEntry {
-                name: PackName(random()),
+                name: PackName(random::bytes()),
                 length: u32::try_from(pack.len()).unwrap_or(u32::MAX),
                 blake3: hash.root,
             };
@@ -383,14 +384,4 @@ impl NewStream {
         }
         Ok(())
     }
-}
-
-fn rng() -> UnwrapErr<getrandom::SysRng> {
-    UnwrapErr(getrandom::SysRng)
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    rng().fill_bytes(&mut bytes);
-    bytes
 }

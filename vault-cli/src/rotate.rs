@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use rand_core::UnwrapErr;
 use serde::Serialize;
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe;
@@ -22,6 +21,7 @@ use vault_core::secret::Secret32;
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::Keyring;
+use crate::random;
 use crate::seals::Seals;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 
@@ -101,7 +101,7 @@ async fn open(
     unsealed: &BTreeSet<MemberId>,
     reason: &Text,
 ) -> Outcome<bool> {
-    let secret = EpochSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    let secret = EpochSecret::generate(&mut random::system());
     let mut seals = Seals::default();
     seals.add(session, signer, dataset.id(), epoch, &secret, seal_to)?;
     say_new_cards(session, dataset, seal_to);
@@ -232,7 +232,7 @@ async fn write_table(
     let key = keyring.epoch(epoch)?.table_key(scope, epoch);
     let table = KeyTable::new(keys);
     let broken = |e: vault_core::epoch::TableError| Failure::integrity(format!("the key table of epoch {epoch}: {e}"));
-    let sealed = table.seal(&key, scope, epoch, &mut UnwrapErr(getrandom::SysRng)).map_err(broken)?;
+    let sealed = table.seal(&key, scope, epoch, &mut random::system()).map_err(broken)?;
     let hash = Digest(sha256(&sealed));
     let name = ObjectName::Table { dataset: dataset.id().clone(), epoch, hash };
     let length = sealed.len() as u64;

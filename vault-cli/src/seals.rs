@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use rand_core::UnwrapErr;
 use vault_core::epoch::EpochSecret;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
@@ -14,6 +13,7 @@ use vault_core::ledger::statement::{Body, EpochSeal, Seal};
 
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
+use crate::random;
 use crate::session::{Landed, Session, Signer};
 
 /// Sealed secrets that are not written yet.
@@ -57,7 +57,7 @@ impl Seals {
         cards: &BTreeSet<(MemberId, CardId)>,
     ) -> Outcome<()> {
         let scope = session.scope(dataset);
-        let mut rng = UnwrapErr(getrandom::SysRng);
+        let mut rng = random::system();
         for (member, card) in cards {
             let record =
                 session.vault.card(card).ok_or_else(|| Failure::not_found(format!("no card {card} in this vault")))?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use rand_core::UnwrapErr;
 use serde::Serialize;
 use vault_core::epoch::EpochSecret;
 use vault_core::ids::{CardId, DatasetId, EntryHash, MemberId};
@@ -16,6 +15,7 @@ use vault_core::ledger::statement::{Body, DatasetCreated, Facts, FirstEpoch, Rol
 use super::member::{no_member, read_card, text};
 use crate::error::{Failure, Kind, Outcome};
 use crate::output;
+use crate::random;
 use crate::seals::Seals;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
@@ -168,7 +168,7 @@ async fn first_entry(
     let mut holders: BTreeSet<(MemberId, CardId)> =
         session.vault.current_cards(me, at).map(|c| (me.clone(), *c.card.id())).collect();
     holders.extend(recovery.iter().filter_map(|id| session.vault.card(id).map(|c| (c.member.clone(), *id))));
-    let secret = EpochSecret::generate(&mut UnwrapErr(getrandom::SysRng));
+    let secret = EpochSecret::generate(&mut random::system());
     let mut seals = Seals::default();
     seals.add(session, signer, &args.dataset, 1, &secret, &holders)?;
     let body = DatasetCreated {

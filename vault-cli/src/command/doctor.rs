@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId, UploadId};
+use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId, UploadId};
 use vault_core::json;
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, UploadStatus};
 use vault_core::ledger::fold::Verdict;
+use vault_core::ledger::seen::{SeenLedger, SeenList};
 use vault_core::ledger::statement::{Body, Seen, Text, UploadClosed};
 
 use super::member;
@@ -33,26 +34,6 @@ pub struct Args {
     /// Make derived objects again, delete leftovers, make retirements count everywhere, renew the officer's list
     #[arg(long)]
     repair: bool,
-}
-
-/// What a `seen` names: every ledger's last entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SeenList {
-    /// The ledgers, ascending.
-    pub ledgers: Vec<SeenLedger>,
-}
-
-/// A ledger's last entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SeenLedger {
-    /// Its hash.
-    pub hash: EntryHash,
-    /// The ledger.
-    pub ledger: LedgerId,
-    /// Its number.
-    pub seq: u64,
 }
 
 #[derive(Serialize, Default)]
@@ -313,5 +294,5 @@ pub async fn seen_list(client: &dyn Client, hash: &Digest) -> Outcome<SeenList> 
     if sha256(&bytes) != hash.0 {
         return Err(Failure::integrity(format!("object {name} is not what an officer signed")));
     }
-    json::parse(&bytes).map_err(|e| Failure::integrity(format!("object {name}: {e}")))
+    SeenList::parse(&bytes).map_err(|e| Failure::integrity(format!("object {name}: {e}")))
 }

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use getrandom::SysRng;
-use rand_core::UnwrapErr;
 use serde::Serialize;
 use vault_core::card::{Card, CardError};
 use vault_core::ids::CardId;
@@ -14,6 +12,7 @@ use vault_keys::identity::{Cost, Secrets};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
 use crate::output::{self, Output};
+use crate::random;
 use crate::settings::{Globals, PassphraseSource, identity_failure, with_passphrase};
 use crate::state::create_private;
 
@@ -124,7 +123,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 fn new(globals: &Globals, args: New) -> Outcome<()> {
-    let rng = &mut UnwrapErr(SysRng);
+    let rng = &mut random::system();
     let path = args.path.map_or_else(|| default_path(globals), Ok)?;
     // Asked before a passphrase is; `create` asks again, without a race.
     if path.symlink_metadata().is_ok() {
@@ -157,7 +156,7 @@ fn passwd(globals: &Globals, args: Passwd) -> Outcome<()> {
     // The old one is checked first: nobody invents a new passphrase for nothing.
     let (old, _) = with_passphrase(&file, old, |old| file::unlock(&file, old))?;
     let new = new.read_new("New passphrase: ")?;
-    file::change_passphrase(&file, &old, &new, cost, &mut UnwrapErr(SysRng)).map_err(|e| identity_failure(&path, e))?;
+    file::change_passphrase(&file, &old, &new, cost, &mut random::system()).map_err(|e| identity_failure(&path, e))?;
     globals.output().note("Copies of the old file still open with the old passphrase.");
     show(globals.output(), &path, &card)
 }

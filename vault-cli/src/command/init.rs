@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use rand_core::{Rng, UnwrapErr};
 use serde::Serialize;
 use vault_core::card::Card;
 use vault_core::ids::{LedgerId, MemberId, VaultId, VaultNonce};
@@ -21,6 +20,7 @@ use super::member::{InfoArgs, read_card};
 use crate::client::{Append, Client};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
+use crate::random;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
 
@@ -167,8 +167,6 @@ fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {
     if !others.is_empty() {
         members.push(GenesisMember { cards: others, info: args.info.info()?, member: args.recovery_member.clone() });
     }
-    let mut nonce = [0; 16];
-    UnwrapErr(getrandom::SysRng).fill_bytes(&mut nonce);
     let approvals = if args.two_person {
         ApprovalCounts { card_added: 1, dataset_deleted: 1, granted: [0, 1, 1, 2, 2], recovered: 1, released: 1 }
     } else {
@@ -179,7 +177,7 @@ fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {
         approvals,
         head_age: args.head_age.saturating_mul(DAY),
         members,
-        nonce: VaultNonce(nonce),
+        nonce: VaultNonce(random::bytes()),
         recovery: recovery.keys().copied().collect(),
         suite: card.suite(),
     })

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use rand_core::{Rng, UnwrapErr};
 use serde::Serialize;
 use vault_core::card::fingerprint;
 use vault_core::hazmat::kdf::Sha256;
@@ -20,6 +19,7 @@ use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{self, Keyring};
 use crate::output;
 use crate::progress::Meter;
+use crate::random;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
 use crate::transfer::{
@@ -349,9 +349,7 @@ async fn begin(
     request: Digest,
     days: u64,
 ) -> Outcome<Journal> {
-    let mut id = [0; 16];
-    UnwrapErr(getrandom::SysRng).fill_bytes(&mut id);
-    let upload = UploadId(id);
+    let upload = UploadId(random::bytes());
     let now = crate::clock::now();
     let head = JournalHead {
         suite: session.vault.suite(),
@@ -365,10 +363,9 @@ async fn begin(
     };
     let kem = signer.custodian.card().kem().clone();
     // The journal is there before the statement, so that no opened upload is ever forgotten.
-    let journal = Journal::create(&journals(session), head, |key, info| {
-        seal::seal(&kem, key, info, &mut UnwrapErr(getrandom::SysRng)).ok()
-    })
-    .map_err(journal_failed)?;
+    let journal =
+        Journal::create(&journals(session), head, |key, info| seal::seal(&kem, key, info, &mut random::system()).ok())
+            .map_err(journal_failed)?;
     let body = Body::UploadOpened(UploadOpened { ends: now.saturating_add(days.saturating_mul(DAY)), upload });
     match session.append_always(signer, dataset, &body).await {
         Ok(_) => Ok(journal),

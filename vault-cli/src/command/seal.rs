@@ -4,8 +4,6 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use getrandom::SysRng;
-use rand_core::UnwrapErr;
 use serde::Serialize;
 use vault_core::card::Card;
 use vault_core::ids::CardId;
@@ -16,6 +14,7 @@ use super::member::read_card;
 use crate::error::{Failure, Kind, Outcome};
 use crate::interrupt::{self, Stop};
 use crate::output;
+use crate::random;
 use crate::sealed_file::body::{self, SealError};
 use crate::sealed_file::end::{self, Destination, Input};
 use crate::sealed_file::head::{Head, MakeError};
@@ -70,8 +69,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let destination = Destination::open(output.as_deref(), Readers::Umask, args.force, &input)?;
     destination.refuse_terminal()?;
 
-    let key = Secret32::generate(&mut UnwrapErr(SysRng));
-    let head = Head::make(&cards, &key, &mut UnwrapErr(SysRng)).map_err(|e| head_failure(e, &cards))?;
+    let key = Secret32::generate(&mut random::system());
+    let head = Head::make(&cards, &key, &mut random::system()).map_err(|e| head_failure(e, &cards))?;
     let (suite, sealed_to) = (head.suite(), head.cards().collect());
     let (from, progress) = (args.file, input.progress(&globals.output()));
     let bytes =
@@ -97,7 +96,7 @@ fn seal(
 ) -> Outcome<u64> {
     let before = input.metadata.clone();
     let file = input.file;
-    let bytes = body::seal(key, head, &file, output, &mut UnwrapErr(SysRng), stop, progress).map_err(|e| match e {
+    let bytes = body::seal(key, head, &file, output, &mut random::system(), stop, progress).map_err(|e| match e {
         SealError::Read(e) => Failure::file(from, &e),
         SealError::Write(e) => end::write_failure(&e),
         SealError::Stopped => interrupt::interrupted(),

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rand_core::{Rng, UnwrapErr};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use vault_core::context::Scope;
@@ -22,6 +21,7 @@ use super::pool::{PackBuffer, Pool};
 use super::progress::Progress;
 use super::source::{Checksums, InputError, Reading, Stamp, Summary};
 use super::walk::Input;
+use crate::random;
 
 const PACK: usize = PACK_LEN as usize;
 
@@ -284,9 +284,7 @@ impl Run {
             None if !here && !there => {
                 let sealer = current.sealer(&self.filler)?;
                 let unit = self.scratch.get_mut(..len).unwrap_or_default();
-                let mut iv = [0; 12];
-                UnwrapErr(getrandom::SysRng).fill_bytes(&mut iv);
-                sealer.seal_segment(current.position, last, &iv, unit)?;
+                sealer.seal_segment(current.position, last, &random::bytes(), unit)?;
                 let unit = Bytes::copy_from_slice(unit);
                 let (head, tail) = cut(&unit);
                 Ok(Sides { head, tail, straddle: Some(Straddle::Whole { unit, head: room }) })

@@ -11,13 +11,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rand_core::{Rng, UnwrapErr};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 use vault_core::ids::to_hex;
 use vault_core::manifest::{NameRules, VaultPath};
 
 use super::{LOG_SUFFIX, PART_SUFFIX};
+use crate::random;
 
 /// Open folders that are remembered: files come in order of path, so most lie where the one before did.
 const REMEMBERED: usize = 64;
@@ -105,8 +105,7 @@ impl Target {
 
     /// Finds out which names the file system takes for one, by making one.
     pub(super) fn name_rules(&self) -> io::Result<NameRules> {
-        let mut tag = [0; 8];
-        UnwrapErr(getrandom::SysRng).fill_bytes(&mut tag);
+        let tag: [u8; 8] = random::bytes();
         let name = |letter: &str| format!(".{}-{letter}{PART_SUFFIX}", to_hex(&tag));
         let made = name("\u{e9}a");
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;

@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod exposure;
 pub mod fold;
 pub mod pin;
+pub mod seen;
 pub mod statement;
 pub mod vault;
 

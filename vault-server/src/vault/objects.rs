@@ -6,12 +6,11 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use vault_core::floe;
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{Digest, EntryHash, LedgerId};
-use vault_core::json;
+use vault_core::ids::Digest;
 use vault_core::layout::ObjectName;
+use vault_core::ledger::seen::SeenList;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::manifest::MAX_PLAIN;
 use vault_core::pack::{Groups, PACK_LEN, PackList};
@@ -140,7 +139,7 @@ impl Vault {
                 digest(bytes) == *hash
             }
             ObjectName::Table { hash, .. } => digest(bytes) == *hash,
-            ObjectName::Seen(hash) => digest(bytes) == *hash && is_seen_list(bytes),
+            ObjectName::Seen(hash) => digest(bytes) == *hash && SeenList::parse(bytes).is_ok(),
             ObjectName::PackList { .. } => PackList::parse(bytes).is_ok(),
             ObjectName::Groups { dataset, upload, manifest } => {
                 let list = ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest };
@@ -174,26 +173,6 @@ pub(super) fn groups_fit(list: &[u8], groups: &[u8]) -> bool {
     let Ok(list) = PackList::parse(list) else { return false };
     let Ok(groups) = Groups::parse(groups, &list) else { return false };
     (0..list.packs().len()).all(|index| groups.verify(&list, index).is_ok())
-}
-
-/// The heads of all ledgers, as `seen` names them. Spec section 6.1.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeenList {
-    ledgers: Vec<SeenHead>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeenHead {
-    hash: EntryHash,
-    ledger: LedgerId,
-    seq: u64,
-}
-
-fn is_seen_list(bytes: &[u8]) -> bool {
-    let list: Result<SeenList, _> = json::parse(bytes);
-    list.is_ok_and(|list| list.ledgers.is_sorted_by_key(|head| head.ledger.to_string()))
 }
 
 /// SHA-256, as names of sealed objects hold it.

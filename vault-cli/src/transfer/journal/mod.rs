@@ -13,7 +13,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rand_core::UnwrapErr;
 use rustix::fs::FlockOperation;
 use vault_core::context::{Context, Scope};
 use vault_core::floe;
@@ -22,6 +21,7 @@ use vault_core::secret::Secret32;
 use vault_core::suite::Suite;
 
 use super::plain_len;
+use crate::random;
 use state::{Record, State};
 
 const MAGIC: &[u8; 8] = b"SVJRNL01";
@@ -143,7 +143,7 @@ impl Journal {
         seal: impl FnOnce(&Secret32, &Context) -> Option<Vec<u8>>,
     ) -> Result<Self, JournalError> {
         let path = folder.join(format!("{}.journal", head.upload));
-        let key = Secret32::generate(&mut rng());
+        let key = Secret32::generate(&mut random::system());
         let made = seal(&key, &head.key_context()).ok_or(JournalProblem::Seal).and_then(|sealed_key| {
             let stored_head = emit_head(&head, &sealed_key);
             let file = create_file(folder, &path, &stored_head)?;
@@ -221,7 +221,7 @@ impl Journal {
     // frame = u32 length || FLOE of the record || BLAKE3 of both, 16 bytes: tells a torn record from a forged one
     fn frame(&self, number: u64, record: &Record) -> Result<Vec<u8>, JournalProblem> {
         let aad = self.head.scope().journal(&self.head.upload, number);
-        let sealed = floe::seal_bytes(&self.key, aad.as_bytes(), &record::encode(record), &mut rng())
+        let sealed = floe::seal_bytes(&self.key, aad.as_bytes(), &record::encode(record), &mut random::system())
             .map_err(|_| JournalProblem::Malformed)?;
         let length = u32::try_from(sealed.len()).ok().filter(|n| *n <= MAX_RECORD).ok_or(JournalProblem::Malformed)?;
         let mut frame = Vec::with_capacity(4 + sealed.len() + CHECK);
@@ -307,10 +307,6 @@ impl Pending {
         let Self { path, file, head, .. } = self;
         Ok(Journal { path, file, head, stored_head, key, state, next, length, compact_at: length + SLACK })
     }
-}
-
-fn rng() -> UnwrapErr<getrandom::SysRng> {
-    UnwrapErr(getrandom::SysRng)
 }
 
 fn open_record(key: &Secret32, aad: &[u8], sealed: &[u8]) -> Result<Record, JournalProblem> {

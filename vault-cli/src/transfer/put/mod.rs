@@ -13,7 +13,7 @@ use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use rand_core::{Rng, UnwrapErr};
+use rand_core::Rng;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, spawn_blocking};
@@ -36,6 +36,7 @@ use super::progress::{Phase, Progress};
 use super::source::{Checksums, InputError, InputProblem, failed, stamp_of};
 use super::store::{ObjectError, PackStore, Retry};
 use super::walk::{Input, Source};
+use crate::random;
 
 /// How a put works.
 #[derive(Debug, Clone, Copy)]
@@ -240,8 +241,8 @@ impl Upload {
     // Makes the journal's plan one for these files: a new one, or the old one from the first path on that is another.
     async fn plan(&self, ordinal: u32, files: &[Input]) -> Result<(), PutError> {
         let Some(known) = self.known(ordinal).filter(|known| known.sealed.is_none()) else {
-            let manifest = ManifestId(random());
-            let (key, salt) = (Secret32::generate(&mut rng()), Secret32::generate(&mut rng()));
+            let manifest = ManifestId(random::bytes());
+            let (key, salt) = (Secret32::generate(&mut random::system()), Secret32::generate(&mut random::system()));
             let files = self.draw(&manifest, 0, files);
             let plan = Plan { manifest, key: Arc::new(key), salt: Arc::new(salt), files };
             return self.append(Record::Plan { ordinal, plan }).await;
@@ -287,9 +288,9 @@ impl Upload {
 
     fn draw(&self, manifest: &ManifestId, from: u32, files: &[Input]) -> Vec<Arc<PlannedFile>> {
         let draw = |(number, file): (u32, &Input)| {
-            let key = Secret32::generate(&mut rng());
+            let key = Secret32::generate(&mut random::system());
             let aad = self.scope.file(manifest, &self.author, number);
-            let (_, header) = Sealer::start(&key, aad.as_bytes(), &mut rng());
+            let (_, header) = Sealer::start(&key, aad.as_bytes(), &mut random::system());
             Arc::new(PlannedFile { path: file.path.clone(), key, header })
         };
         (from..).zip(files).map(draw).collect()
@@ -353,7 +354,7 @@ impl Upload {
         };
         let bytes = Bytes::from_owner(buffer);
         let length = u32::try_from(bytes.len()).unwrap_or(PACK_LEN);
-        let entry = PackEntry { name: PackName(random()), length, blake3: hash.root };
+        let entry = PackEntry { name: PackName(random::bytes()), length, blake3: hash.root };
         {
             let _turn = self.uploads.acquire().await;
             self.put(&self.pack_name(entry.name), bytes).await?;
@@ -409,7 +410,7 @@ impl Upload {
             extras: Extras { origin: None, replaces },
         })?;
         let aad = self.scope.manifest(&known.plan.manifest, &self.author);
-        let sealed = floe::seal_bytes(&known.plan.key, aad.as_bytes(), &manifest.emit()?, &mut rng())?;
+        let sealed = floe::seal_bytes(&known.plan.key, aad.as_bytes(), &manifest.emit()?, &mut random::system())?;
         Ok(sealed.into())
     }
 
@@ -468,16 +469,6 @@ impl Drop for ClosedOnDrop {
 enum Pass {
     Complete(Streamed),
     Differs(u32),
-}
-
-fn rng() -> UnwrapErr<getrandom::SysRng> {
-    UnwrapErr(getrandom::SysRng)
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    rng().fill_bytes(&mut bytes);
-    bytes
 }
 
 fn copy(secret: &Secret32) -> Secret32 {
@@ -543,7 +534,7 @@ fn record(number: u32, planned: &PlannedFile, facts: &FileFacts) -> FileRecord {
 fn seal_pack(mut buffer: PackBuffer, jobs: &[Job]) -> Result<(PackBuffer, PackHash), PutError> {
     let len = buffer.as_ref().len();
     let mut ivs = vec![0; 12 * jobs.len()];
-    rng().fill_bytes(&mut ivs);
+    random::system().fill_bytes(&mut ivs);
     let pack = buffer.room().get_mut(..len).unwrap_or_default();
     let mut groups = Vec::with_capacity(len.div_ceil(GROUP_LEN as usize));
     for (job, iv) in jobs.iter().zip(ivs.as_chunks().0) {

@@ -11,3 +11,4 @@
 
 pub mod store;
 pub mod vault;
+pub mod wire;

@@ -1,0 +1,176 @@
+//! What client and server say to each other: paths, bodies, headers, problems, signatures. Spec page 7.
+//!
+//! Types only; nothing here sends, receives or decides. Both sides use it, so neither can mean something else by a word.
+
+pub mod entries;
+pub mod problem;
+pub mod signature;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The version of spec page 7, the first part of each path but for the health checks.
+pub const API: u32 = 1;
+
+/// The header that names the vault.
+pub const VAULT: &str = "seqvault-vault";
+
+/// The header of an answer that names the request.
+pub const REQUEST_ID: &str = "seqvault-request-id";
+
+/// The header of entries that are not all.
+pub const MORE: &str = "seqvault-more";
+
+/// The media type of [`entries`].
+pub const ENTRIES: &str = "application/vnd.seqvault.entries";
+
+/// The media type of problems (RFC 9457).
+pub const PROBLEM: &str = "application/problem+json";
+
+/// Seconds between a request's time and the server's clock, at most.
+pub const MAX_SKEW: u64 = 300;
+
+/// Seconds that a GET link may last.
+pub const MAX_GET_LINK: u64 = 300;
+
+/// Seconds that a PUT link may last.
+pub const MAX_PUT_LINK: u64 = 900;
+
+/// Links that one request may ask for.
+pub const MAX_LINKS: usize = 64;
+
+/// What answers here: GET `/v1/vault`, unsigned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hello {
+    /// The vault's id.
+    pub vault: String,
+    /// The versions of spec page 7 that are spoken.
+    pub api: Vec<u32>,
+    /// The program's name and version.
+    pub server: String,
+    /// The server's clock, seconds since 1970.
+    pub time: u64,
+    /// Whether links are given.
+    pub links: bool,
+}
+
+/// The names of all ledgers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ledgers {
+    /// As spec section 1 writes ledger ids.
+    pub ledgers: Vec<String>,
+}
+
+/// A turn at a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// The number that is free.
+    pub next: u64,
+    /// How long the turn lasts.
+    pub milliseconds: u64,
+}
+
+/// Asks for links.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinksWanted {
+    /// Names of packs to read.
+    pub get: Vec<String>,
+    /// Packs to write.
+    pub put: Vec<PutWanted>,
+}
+
+/// A pack to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutWanted {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// Links, in the order in which they were asked for: first those to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Links {
+    /// The links.
+    pub links: Vec<Link>,
+}
+
+/// A link straight to the store. Whoever holds it can use it until it ends: it is not logged.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The object's name.
+    pub name: String,
+    /// GET or PUT.
+    pub method: String,
+    /// Where.
+    pub url: String,
+    /// Headers that the request must carry, because they are signed.
+    pub headers: BTreeMap<String, String>,
+    /// When it ends, seconds since 1970.
+    pub expires: u64,
+}
+
+impl core::fmt::Debug for Link {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Link({} {}, until {})", self.method, self.name, self.expires)
+    }
+}
+
+/// Deletes what epochs below a closed one left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteEpochs {
+    /// The epochs below this one.
+    pub below: u64,
+}
+
+/// Deletes what a closed upload left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// The upload's id.
+    pub upload: String,
+}
+
+/// Deletes packs of removed and superseded manifests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteHidden {}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deleted {
+    /// How many objects went.
+    pub objects: u64,
+    /// Whether the store keeps old versions of them: then they are gone from sight and not erased.
+    pub kept: bool,
+}
+
+/// Checks what is derived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Examine {
+    /// Whether to make again what can be.
+    pub repair: bool,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Examined {
+    /// What was found amiss, in words.
+    pub findings: Vec<String>,
+    /// What was repaired, in words.
+    pub repaired: Vec<String>,
+    /// Whether something signed is missing or changed.
+    pub damaged: bool,
+}

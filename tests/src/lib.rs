@@ -2,6 +2,7 @@
 //!
 //! Nothing of the product is linked here but what a test must look into: the tests drive the program as a person would.
 
+pub mod seaweed;
 pub mod world;
 
 use std::path::{Path, PathBuf};

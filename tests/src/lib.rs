@@ -2,7 +2,10 @@
 //!
 //! Nothing of the product is linked here but what a test must look into: the tests drive the program as a person would.
 
+pub mod mirror;
+pub mod place;
 pub mod seaweed;
+pub mod server;
 pub mod world;
 
 use std::path::{Path, PathBuf};

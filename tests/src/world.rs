@@ -1,7 +1,8 @@
-//! People with identities, a vault in a folder, and the compiled command run as one of them.
+//! People with identities, a vault, and the compiled command run as one of them.
 //!
 //! A [`World`] is a folder: `vault/`, and for each person an identity, a card and a state of its own. It can be copied, so that a test
-//! begins where another one has been, and old copies can be brought back.
+//! begins where another one has been, and old copies can be brought back. Where the vault lies, and whether people go through a server,
+//! is the run's affair ([`crate::place`]): `vault/` is the vault, or its mirror.
 
 #![allow(
     clippy::indexing_slicing,
@@ -13,7 +14,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::seqvault;
+use crate::place::place;
+use crate::server::{self, Server};
+use crate::{mirror, seqvault};
 
 /// Everybody's passphrase.
 pub const PASSPHRASE: &str = "a passphrase of the tests";
@@ -77,6 +80,7 @@ impl World {
     #[must_use]
     pub fn copy(&self) -> Self {
         let copy = Self::new();
+        refresh(&self.vault_path());
         copy_folder(self.root(), copy.root());
         copy
     }
@@ -93,10 +97,28 @@ impl World {
         self.root().join(name)
     }
 
-    /// The vault's folder.
+    /// The vault's folder, or its mirror as it is now.
     #[must_use]
     pub fn vault(&self) -> PathBuf {
+        let path = self.vault_path();
+        refresh(&path);
+        path
+    }
+
+    fn vault_path(&self) -> PathBuf {
         self.path("vault")
+    }
+
+    /// Where the vault is, as people name it.
+    #[must_use]
+    pub fn location(&self) -> String {
+        reached(&self.vault_path())
+    }
+
+    /// Where the vault is, as somebody with the store's credentials names it.
+    #[must_use]
+    pub fn store_location(&self) -> String {
+        stored(&self.vault_path())
     }
 
     /// Somebody, who may have no identity yet.
@@ -104,7 +126,7 @@ impl World {
     pub fn person(&self, name: &str) -> Person {
         Person {
             root: self.root().to_owned(),
-            vault: self.vault(),
+            vault: self.vault_path(),
             name: name.to_owned(),
             identity: format!("{name}.id"),
             clock: 0,
@@ -144,11 +166,16 @@ impl World {
     /// Every object of the vault: its name and its bytes' number.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, u64> {
-        objects(&self.vault())
+        if place().is_bucket() { mirror::of(&self.vault_path()).objects() } else { objects(&self.vault_path()) }
     }
 
     /// Makes everything in the vault look older than anybody who could still be at work.
     pub fn grow_old(&self) {
+        if place().is_bucket() {
+            // A bucket's times are its own, in whole seconds: debug builds take this file's word.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            return fs::write(aged(&self.vault_path()), now.to_string()).unwrap();
+        }
         let then = SystemTime::now() - Duration::from_secs(2 * 3600);
         for name in self.objects().keys() {
             let file = fs::File::options().write(true).open(self.vault().join(name)).unwrap();
@@ -156,6 +183,71 @@ impl World {
         }
     }
 }
+
+impl Drop for World {
+    fn drop(&mut self) {
+        server::forget_below(self.root());
+        mirror::forget_below(self.root());
+    }
+}
+
+/// The file that says until when everything in a bucket counts as old.
+fn aged(vault: &Path) -> PathBuf {
+    vault.with_extension("aged")
+}
+
+fn refresh(vault: &Path) {
+    if place().is_bucket() {
+        mirror::of(vault).refresh();
+    }
+}
+
+/// Where the vault of a folder is, for whoever has the store's credentials.
+fn stored(vault: &Path) -> String {
+    if place().is_bucket() { mirror::of(vault).location() } else { vault.to_str().unwrap().to_owned() }
+}
+
+/// Where people find the vault of a folder. Its server is started if there is a vault.
+fn reached(vault: &Path) -> String {
+    if !place().is_served() {
+        return stored(vault);
+    }
+    if let Some(server) = server::of(vault) {
+        return server.url();
+    }
+    if !vault.join("seqvault-format").exists() {
+        // Nobody listens there.
+        return "http://127.0.0.1:9".to_owned();
+    }
+    server::keep(vault, start_server(vault, &[])).url()
+}
+
+/// One more server of a vault.
+fn start_server(vault: &Path, more: &[&str]) -> Server {
+    Server::start(&stored(vault), more, &environment_of_server(vault))
+}
+
+/// What a server of a vault needs to know of the run.
+fn environment_of_server(vault: &Path) -> Vec<(OsString, OsString)> {
+    let mut environment = store_environment();
+    environment.push(("SEQVAULT_TEST_AGED".into(), aged(vault).into()));
+    // Tests move people's clocks, and a server has its own: it takes a request's time for the time.
+    environment.push(("SEQVAULT_TEST_TRUST_CLOCK".into(), "1".into()));
+    environment
+}
+
+/// The credentials of the store, for whoever works on it.
+fn store_environment() -> Vec<(OsString, OsString)> {
+    if !place().is_bucket() {
+        return Vec::new();
+    }
+    mirror::seaweed().environment().into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Verbs that change no vault.
+const READING: [&str; 9] = ["identity", "seal", "open", "ls", "cat", "get", "log", "verify", "serve"];
+/// Verbs that know no vault.
+const ALONE: [&str; 3] = ["identity", "seal", "open"];
 
 /// The files under a folder by their path in it, with their lengths.
 #[must_use]
@@ -204,8 +296,16 @@ pub struct Done {
 }
 
 impl Done {
-    fn of(what: String, output: Output) -> Self {
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    /// Messages name the vault by its location; for the tests it is the folder.
+    fn of(what: String, output: Output, vault: &Path) -> Self {
+        let mut stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        if place() != crate::place::Place::Folder {
+            for location in [server::of(vault).map_or_else(String::new, |server| server.url()), stored(vault)] {
+                if !location.is_empty() {
+                    stderr = stderr.replace(&location, vault.to_str().unwrap());
+                }
+            }
+        }
         let killed = output.status.signal();
         assert!(killed.is_none() || killed == Some(SIGKILL), "{what}: ended by {}\n{stderr}", output.status);
         assert!(!stderr.contains("stopped by a bug"), "{what}: {stderr}");
@@ -242,6 +342,7 @@ pub struct Running {
     what: String,
     child: Child,
     pause: PathBuf,
+    vault: PathBuf,
 }
 
 impl Running {
@@ -266,8 +367,17 @@ impl Running {
     pub fn finish(self) -> Done {
         // It may have ended before it came to the pause.
         let _ = fs::remove_file(&self.pause);
-        let Self { what, child, .. } = self;
-        Done::of(what, child.wait_with_output().unwrap())
+        let Self { what, child, vault, .. } = self;
+        let output = child.wait_with_output().unwrap();
+        ended(&vault, true);
+        Done::of(what, output, &vault)
+    }
+
+    /// Kills it where it stands.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        ended(&self.vault, true);
     }
 }
 
@@ -326,25 +436,56 @@ impl Person {
         made["card"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The command, ready to run.
+    /// The command, ready to run. Whoever runs it looks at the vault through its [`World`] afterwards: that knows that it may have changed.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        if place().is_bucket() {
+            mirror::of(&self.vault).begin();
+        }
+        self.prepare(args)
+    }
+
+    fn prepare<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let verb = args.first().map_or_else(Default::default, |verb| verb.as_ref().to_string_lossy().into_owned());
+        let is_alone = ALONE.contains(&verb.as_str());
+        if place().is_bucket() && !is_alone {
+            mirror::of(&self.vault).push();
+        }
+        let location = match verb.as_str() {
+            _ if is_alone => String::new(),
+            "init" => stored(&self.vault),
+            _ => reached(&self.vault),
+        };
+        let named = |arg: &S| if arg.as_ref() == self.vault { location.clone().into() } else { arg.as_ref().to_owned() };
         let mut command = Command::new(seqvault());
         command
-            .args(args)
+            .args(args.iter().map(named).collect::<Vec<OsString>>())
             .args(["--passphrase-env", "SEQVAULT_TESTS_PASSPHRASE"])
             .current_dir(&self.root)
             .env_clear()
             .env("HOME", self.root.join("nobodys-home"))
-            .env("SEQVAULT", &self.vault)
+            .env("SEQVAULT", &location)
             .env("SEQVAULT_IDENTITY", self.identity())
             .env("SEQVAULT_STATE", self.state())
             .env("SEQVAULT_TESTS_PASSPHRASE", PASSPHRASE)
             .env("SEQVAULT_TEST_CLOCK", self.clock.to_string())
+            .env("SEQVAULT_TEST_AGED", aged(&self.vault))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // Behind a server nobody has the store's credentials, but who makes the vault.
+        if !place().is_served() || verb == "init" {
+            command.envs(store_environment());
+        }
         command
+    }
+
+    /// Runs a command that was prepared, with more in its environment.
+    fn end<S: AsRef<OsStr>>(&self, args: &[S], more: &[(&str, String)]) -> Done {
+        let output = self.command(args).envs(more.iter().map(|(name, value)| (name, value))).output().unwrap();
+        let is_reading = args.first().is_some_and(|verb| READING.iter().any(|reading| verb.as_ref() == *reading));
+        ended(&self.vault, !is_reading);
+        Done::of(self.what(args), output, &self.vault)
     }
 
     fn what<S: AsRef<OsStr>>(&self, args: &[S]) -> String {
@@ -355,7 +496,7 @@ impl Person {
     /// Runs it to its end.
     #[track_caller]
     pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Done {
-        Done::of(self.what(args), self.command(args).output().unwrap())
+        self.end(args, &[])
     }
 
     /// Runs it with `--json`; it must succeed.
@@ -377,8 +518,7 @@ impl Person {
             Fault::Before(n) => format!("before:{n}"),
             Fault::After(n) => format!("after:{n}"),
         };
-        let output = self.command(args).env("SEQVAULT_TEST_KILL", text).output().unwrap();
-        let done = Done::of(self.what(args), output);
+        let done = self.end(args, &[("SEQVAULT_TEST_KILL", text)]);
         done.code.is_none_or(|code| {
             assert_eq!(code, 0, "{} with {fault:?}\n{}", done.what, done.stderr);
             false
@@ -400,7 +540,7 @@ impl Person {
         if !at.is_empty() {
             command.env("SEQVAULT_TEST_PAUSE", format!("{at}:{}", pause.display()));
         }
-        Running { what: self.what(&args), child: command.spawn().unwrap(), pause }
+        Running { what: self.what(&args), child: command.spawn().unwrap(), pause, vault: self.vault.clone() }
     }
 
     /// What the member gets of a dataset: every file's path and bytes.
@@ -427,6 +567,18 @@ impl Person {
         let listed = self.ok(&["ls", dataset]);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         listed.as_array().unwrap().iter().map(|f| (text(&f["path"]), text(&f["blake3"]))).collect()
+    }
+}
+
+/// A command on a vault has ended; what it changed is looked at now, or when a test asks.
+fn ended(vault: &Path, is_looked_at: bool) {
+    if !place().is_bucket() {
+        return;
+    }
+    let mirror = mirror::of(vault);
+    mirror.end();
+    if is_looked_at {
+        mirror.refresh();
     }
 }
 

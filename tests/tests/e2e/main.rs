@@ -1,4 +1,6 @@
-//! End to end, with the compiled command: what people can and can't do in a folder vault, whatever breaks, races or is tampered with.
+//! End to end, with the compiled command: what people can and can't do in a vault, whatever breaks, races or is tampered with.
+//!
+//! `SEQVAULT_TEST_ON` says where the vaults are (`vault_tests::place`): a folder, a bucket, either of them behind a server.
 //!
 //! One binary, because linking takes longer than running. Each module tells one part; `story` is the vault that most of them begin with.
 
@@ -14,6 +16,7 @@
 mod bad_input;
 mod crash;
 mod former;
+mod left_out;
 mod malicious;
 mod mallory;
 mod races;

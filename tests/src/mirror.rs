@@ -84,7 +84,8 @@ pub fn of(folder: &Path) -> Arc<Mirror> {
 
 /// Forgets the mirrors below a folder and deletes what they hold.
 pub fn forget_below(folder: &Path) {
-    let gone: Vec<_> = lock(mirrors()).extract_if(|path, _| path.starts_with(folder)).map(|(_, mirror)| mirror).collect();
+    let gone: Vec<_> =
+        lock(mirrors()).extract_if(|path, _| path.starts_with(folder)).map(|(_, mirror)| mirror).collect();
     for mirror in gone {
         let size: u64 = lock(&mirror.known).values().map(|known| known.size).sum();
         // Small ones cost more to delete than to keep until the store ends with this process.

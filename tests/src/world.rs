@@ -456,7 +456,8 @@ impl Person {
             "init" => stored(&self.vault),
             _ => reached(&self.vault),
         };
-        let named = |arg: &S| if arg.as_ref() == self.vault { location.clone().into() } else { arg.as_ref().to_owned() };
+        let named =
+            |arg: &S| if arg.as_ref() == self.vault { location.clone().into() } else { arg.as_ref().to_owned() };
         let mut command = Command::new(seqvault());
         command
             .args(args.iter().map(named).collect::<Vec<OsString>>())

@@ -363,7 +363,10 @@ fn limited(who: &Person, kilobytes: u64, args: &[&str]) -> (Option<i32>, String)
 
 #[test]
 fn a_pack_that_the_disk_does_not_take_ends_a_put_that_goes_on_later() {
-    left_out!(|place| place != Place::Folder, "the limit is on what the command itself writes, and here it writes no objects");
+    left_out!(
+        |place| place != Place::Folder,
+        "the limit is on what the command itself writes, and here it writes no objects"
+    );
     let world = bench();
     world.write("run/a", &noise(50_000_000, 1));
     let seq = world.person("seq");

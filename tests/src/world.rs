@@ -49,6 +49,8 @@ pub struct Person {
     name: String,
     identity: String,
     clock: i64,
+    /// Where the vault is, if not where the run has it; and what reaching it takes.
+    elsewhere: Option<(String, Vec<(OsString, OsString)>)>,
 }
 
 /// When a command dies, counted in calls that change the vault.
@@ -121,6 +123,15 @@ impl World {
         stored(&self.vault_path())
     }
 
+    /// A server of its own for the vault, beside the one that people reach by default, with more options. Its clock is its machine's.
+    #[must_use]
+    pub fn new_server(&self, more: &[&str]) -> Server {
+        refresh(&self.vault_path());
+        let mut environment = environment_of_server(&self.vault_path());
+        environment.retain(|(name, _)| name != "SEQVAULT_TEST_TRUST_CLOCK");
+        Server::start(&stored(&self.vault_path()), more, &environment)
+    }
+
     /// Somebody, who may have no identity yet.
     #[must_use]
     pub fn person(&self, name: &str) -> Person {
@@ -130,6 +141,7 @@ impl World {
             name: name.to_owned(),
             identity: format!("{name}.id"),
             clock: 0,
+            elsewhere: None,
         }
     }
 
@@ -219,12 +231,7 @@ fn reached(vault: &Path) -> String {
         // Nobody listens there.
         return "http://127.0.0.1:9".to_owned();
     }
-    server::keep(vault, start_server(vault, &[])).url()
-}
-
-/// One more server of a vault.
-fn start_server(vault: &Path, more: &[&str]) -> Server {
-    Server::start(&stored(vault), more, &environment_of_server(vault))
+    server::keep(vault, Server::start(&stored(vault), &[], &environment_of_server(vault))).url()
 }
 
 /// What a server of a vault needs to know of the run.
@@ -400,6 +407,12 @@ impl Person {
         Self { vault: vault.to_owned(), ..self.clone() }
     }
 
+    /// The same person who reaches the vault at another location, with more in the environment and without the run's credentials.
+    #[must_use]
+    pub fn through(&self, location: &str, environment: &[(OsString, OsString)]) -> Self {
+        Self { elsewhere: Some((location.to_owned(), environment.to_vec())), ..self.clone() }
+    }
+
     /// The same person at a machine whose clock is this many seconds ahead, or behind if negative.
     #[must_use]
     pub fn in_seconds(&self, clock: i64) -> Self {
@@ -453,6 +466,7 @@ impl Person {
         }
         let location = match verb.as_str() {
             _ if is_alone => String::new(),
+            _ if self.elsewhere.is_some() => self.elsewhere.as_ref().map(|(location, _)| location.clone()).unwrap(),
             "init" => stored(&self.vault),
             _ => reached(&self.vault),
         };
@@ -475,7 +489,9 @@ impl Person {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Behind a server nobody has the store's credentials, but who makes the vault.
-        if !place().is_served() || verb == "init" {
+        if let Some((_, environment)) = &self.elsewhere {
+            command.envs(environment.iter().cloned());
+        } else if !place().is_served() || verb == "init" {
             command.envs(store_environment());
         }
         command

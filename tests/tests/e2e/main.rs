@@ -13,6 +13,7 @@
     reason = "tests may unwrap, index and say what they do"
 )]
 
+mod ask;
 mod bad_input;
 mod crash;
 mod former;
@@ -20,6 +21,7 @@ mod left_out;
 mod malicious;
 mod mallory;
 mod races;
+mod requests;
 mod rollback;
 mod story;
 mod tamper;

@@ -171,6 +171,13 @@ impl Mirror {
         seaweed().location(&format!("{BUCKET}/{}", self.prefix))
     }
 
+    /// The same through one gateway alone.
+    #[must_use]
+    pub fn location_at(&self, gateway: usize) -> String {
+        let endpoint = &seaweed().endpoints()[gateway];
+        format!("s3://{BUCKET}/{}?endpoint={endpoint}&region={REGION}", self.prefix)
+    }
+
     fn key(&self, name: &str) -> Key {
         Key::from(format!("{}/{name}", self.prefix))
     }

@@ -126,10 +126,21 @@ impl World {
     /// A server of its own for the vault, beside the one that people reach by default, with more options. Its clock is its machine's.
     #[must_use]
     pub fn new_server(&self, more: &[&str]) -> Server {
+        self.new_server_at(0, more)
+    }
+
+    /// The same, over one of the two gateways where the vault is in a bucket.
+    #[must_use]
+    pub fn new_server_at(&self, gateway: usize, more: &[&str]) -> Server {
         refresh(&self.vault_path());
+        let location = if place().is_bucket() {
+            mirror::of(&self.vault_path()).location_at(gateway)
+        } else {
+            stored(&self.vault_path())
+        };
         let mut environment = environment_of_server(&self.vault_path());
         environment.retain(|(name, _)| name != "SEQVAULT_TEST_TRUST_CLOCK");
-        Server::start(&stored(&self.vault_path()), more, &environment)
+        Server::start(&location, more, &environment)
     }
 
     /// Somebody, who may have no identity yet.

@@ -1,0 +1,392 @@
+//! Several servers on one bucket, each over a gateway of its own: the same answers from both, a revocation that counts at once everywhere, many people
+//! at once, and a server that dies while somebody works through it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use vault_tests::left_out;
+use vault_tests::place::Place;
+use vault_tests::server::Server;
+use vault_tests::world::{Person, World};
+
+use crate::ask::{Answer, Ask};
+use crate::mallory::{custodian, vault_id};
+use crate::relay::Relay;
+use crate::story::{COHORT, contents, enrol, is_granted, is_sound, settle, shown, story};
+use crate::transfer::{DATA, bench, files, journals, noise, packs, wait_until};
+
+const PACK: usize = 33_554_432;
+
+/// Two servers of a world's vault, the second over the other gateway.
+fn two(world: &World) -> [Server; 2] {
+    [0, 1].map(|gateway| world.new_server_at(gateway, &[]))
+}
+
+fn through(world: &World, name: &str, server: &Server) -> Person {
+    world.person(name).through(&server.url(), &[])
+}
+
+/// Asks for something as somebody.
+fn ask(world: &World, name: &str, server: &Server, path: &str) -> Answer {
+    let vault = vault_id(&world.vault()).to_string();
+    Ask::get(&vault, path).send(&custodian(&world.person(name)), server.port())
+}
+
+/// An answer without what differs from request to request.
+fn essence(answer: &Answer) -> (u16, Value, Vec<u8>) {
+    match serde_json::from_slice::<Value>(&answer.body) {
+        Ok(Value::Object(mut object)) => {
+            for changing in ["request", "time"] {
+                object.remove(changing);
+            }
+            (answer.status, object.into(), Vec::new())
+        }
+        Ok(other) => (answer.status, other, Vec::new()),
+        Err(_) => (answer.status, Value::Null, answer.body.clone()),
+    }
+}
+
+#[test]
+fn two_servers_give_everybody_the_same_answers() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let world = story();
+    let servers = two(&world);
+    let mut paths: Vec<String> = [
+        "/v1/vault",
+        "/v1/ledgers",
+        "/v1/ledgers/vault/entries?from=0",
+        "/v1/ledgers/vault/entries?from=3&single=true",
+    ]
+    .map(str::to_owned)
+    .into();
+    paths.push(format!("/v1/ledgers/dataset/{COHORT}/entries?from=0"));
+    paths.push("/v1/ledgers/dataset/none/entries?from=0".to_owned());
+    paths.push("/v1/nothing".to_owned());
+    paths.extend(
+        world
+            .objects()
+            .into_keys()
+            .filter(|name| !name.starts_with("ledger/"))
+            .map(|name| format!("/v1/objects/{name}")),
+    );
+    let compare = || {
+        for path in &paths {
+            for name in ["officer", "lab", "seq", "anna", "ben", "eve", "keeper"] {
+                let [one, other] = [0, 1].map(|n| ask(&world, name, &servers[n], path));
+                assert_eq!(essence(&one), essence(&other), "{name} {path}");
+                assert!(one.status < 500, "{name} {path}: {one}");
+            }
+        }
+    };
+    compare();
+    // After each act through one, the other says the same, and not what it knew before.
+    through(&world, "lab", &servers[0]).ok(&["revoke", COHORT, "ben"]);
+    compare();
+    through(&world, "officer", &servers[1]).ok(&["member", "retire", "eve"]);
+    compare();
+}
+
+#[test]
+fn a_revoke_through_one_server_is_refused_through_the_other_from_the_next_request_on() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let world = story();
+    let servers = two(&world);
+    let epoch = shown(&world.person("ben"), COHORT)["epoch"].as_u64().unwrap();
+    let all = world.objects();
+    let find = |start: String| {
+        all.keys()
+            .find(|name| name.starts_with(&start) && !name.ends_with(".list") && !name.ends_with(".groups"))
+            .unwrap()
+            .clone()
+    };
+    let secret = find(format!("epochs/{COHORT}/{epoch:010}/grants/ben/"));
+    let header = find(format!("epochs/{COHORT}/{epoch:010}/headers/"));
+    let pack = find("packs/".to_owned());
+    let objects = [&secret, &header, &pack].map(|name| format!("/v1/objects/{name}"));
+    let links = |server: &Server| {
+        let vault = vault_id(&world.vault()).to_string();
+        let ask = Ask::post(&vault, "/v1/links", &json!({"get": [pack]}));
+        ask.send(&custodian(&world.person("ben")), server.port())
+    };
+    // Both know him, and have everything warm.
+    for server in &servers {
+        for path in &objects {
+            assert_eq!(ask(&world, "ben", server, path).status, 200);
+        }
+        assert_eq!(links(server).status, 200);
+    }
+    let link = links(&servers[1]).json()["links"][0].clone();
+    let ends = link["expires"].as_u64().unwrap();
+    assert!(ends <= crate::ask::now() + 301, "{link}");
+    // The revocation stands still when its first statement is made, before the rotation.
+    let mut revoke = through(&world, "lab", &servers[0]).start_paused("any:2", &["revoke", COHORT, "ben"]);
+    assert!(revoke.is_paused());
+    for server in servers.iter().rev() {
+        for path in &objects {
+            ask(&world, "ben", server, path).is("not-allowed", 403);
+            assert_eq!(ask(&world, "anna", server, &path.replace(&secret, &header)).status, 200);
+        }
+        links(server).is("not-allowed", 403);
+    }
+    let said = through(&world, "ben", &servers[1]).gets_nothing(4, COHORT);
+    assert!(said.contains("grant"), "{said}");
+    revoke.finish().ok();
+    // He is still a member, and reads the ledgers.
+    assert_eq!(ask(&world, "ben", &servers[1], "/v1/ledgers").status, 200);
+    for server in &servers {
+        for path in &objects {
+            assert!(matches!(ask(&world, "ben", server, path).status, 403 | 404), "{path}");
+        }
+    }
+    assert_eq!(through(&world, "anna", &servers[1]).gets(COHORT), contents());
+    is_sound(&world);
+}
+
+#[test]
+fn a_revoke_under_load_ends_what_one_gets_and_nobody_elses_gets() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let world = bench();
+    world.write("run/big", &noise(3 * PACK, 21));
+    for index in 0..60 {
+        world.write(&format!("run/small/{index}"), &noise(index * 500, index as u64));
+    }
+    let _ = world.new_person("ben");
+    let added = world.person("lab").ok(&["member", "add", "ben", "--card", "ben.card"]);
+    world.person("ben").ok(&["join", added["invitation"].as_str().unwrap()]);
+    world.person("lab").ok(&["grant", DATA, "ben"]);
+    world.person("seq").ok(&["put", DATA, "run"]);
+    let servers = two(&world);
+    let expected = files(&world.path("run"));
+    let is_revoked = AtomicBool::new(false);
+    let over = AtomicBool::new(false);
+    let (gets_of_ben, gets_of_anna) = std::thread::scope(|scope| {
+        let reader = |name: &'static str, number: usize| {
+            let (world, servers, is_revoked, over, expected) = (&world, &servers, &is_revoked, &over, &expected);
+            scope.spawn(move || {
+                let person = through(world, name, &servers[number % 2]);
+                let mut good = 0;
+                for round in 0.. {
+                    if over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let out = format!("{name}-{number}-{round}");
+                    // Before the command begins: what begins after the revocation was reported must fail.
+                    let was_revoked = is_revoked.load(Ordering::SeqCst);
+                    let done = person.run(&["get", DATA, "--output", &out]);
+                    match done.code {
+                        Some(0) => {
+                            assert!(name == "anna" || !was_revoked, "{name} got everything after the revocation");
+                            assert!(files(&world.path(&out).join("run")) == *expected, "{name} got something else");
+                            good += 1;
+                        }
+                        Some(code) => {
+                            assert!(name == "ben", "{name}: {}", done.stderr);
+                            assert!(matches!(code, 3 | 4), "{code}: {}", done.stderr);
+                            if was_revoked {
+                                assert_eq!(code, 4, "{}", done.stderr);
+                            }
+                        }
+                        None => panic!("{} was killed", done.what),
+                    }
+                    let _ = fs::remove_dir_all(world.path(&out));
+                    if was_revoked && name == "ben" {
+                        break;
+                    }
+                }
+                good
+            })
+        };
+        let ben = [reader("ben", 0), reader("ben", 1)];
+        let anna = reader("anna", 1);
+        sleep(Duration::from_secs(2));
+        through(&world, "lab", &servers[0]).ok(&["revoke", DATA, "ben"]);
+        is_revoked.store(true, Ordering::SeqCst);
+        sleep(Duration::from_secs(2));
+        over.store(true, Ordering::SeqCst);
+        (ben.into_iter().map(|one| one.join().unwrap()).sum::<u32>(), anna.join().unwrap())
+    });
+    eprintln!("{gets_of_ben} gets by who was revoked before it was, {gets_of_anna} by the other");
+    assert!(gets_of_anna > 0);
+    through(&world, "ben", &servers[1]).gets_nothing(4, DATA);
+    assert_eq!(world.person("lab").ok(&["verify", "--data"])["sound"], true);
+}
+
+#[test]
+fn two_stewards_and_ten_uploaders_at_once_through_two_servers_lose_nothing() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let world = story();
+    let names: Vec<String> = (0..10).map(|n| format!("up{n}")).collect();
+    for name in &names {
+        let _ = world.new_person(name);
+        enrol(&world, name, &[]);
+        world.person("lab").ok(&["member", "role", name, "uploader", "--dataset", COHORT]);
+    }
+    let servers = two(&world);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for (number, name) in names.iter().enumerate() {
+            let (world, servers) = (&world, &servers);
+            scope.spawn(move || {
+                for round in [0, 1] {
+                    let folder = format!("{name}/{round}");
+                    world.write(&format!("{folder}/first"), format!("{name} {round}").as_bytes());
+                    world.write(&format!("{folder}/second"), &noise(100_000 + number * 1000, round as u64));
+                    // A change of servers on the way.
+                    let person = through(world, name, &servers[(number + round) % 2]);
+                    put_until_taken(world, &person, &folder);
+                }
+            });
+        }
+        let steward = |name: &'static str, server: usize, acts: Vec<Vec<&'static str>>| {
+            let person = through(&world, name, &servers[server]);
+            scope.spawn(move || {
+                for act in acts {
+                    let done = person.run(&act);
+                    // Another one may have been first.
+                    assert!(matches!(done.code, Some(0 | 6)), "{}: {:?} {}", done.what, done.code, done.stderr);
+                }
+            })
+        };
+        steward(
+            "lab",
+            0,
+            vec![
+                vec!["rotate", COHORT],
+                vec!["grant", COHORT, "eve"],
+                vec!["rotate", COHORT],
+                vec!["revoke", COHORT, "ben"],
+            ],
+        );
+        steward(
+            "deputy",
+            1,
+            vec![
+                vec!["grant", COHORT, "seq"],
+                vec!["rotate", COHORT],
+                vec!["revoke", COHORT, "seq"],
+                vec!["rotate", COHORT],
+            ],
+        );
+    });
+    eprintln!("all done after {:?}", begun.elapsed());
+    let shown = shown(&world.person("lab"), COHORT);
+    assert!(is_granted(&shown, "eve") && !is_granted(&shown, "ben") && !is_granted(&shown, "seq"), "{shown}");
+    let got = through(&world, "eve", &servers[0]).gets(COHORT);
+    for (number, name) in names.iter().enumerate() {
+        for round in 0..2 {
+            assert_eq!(got[&format!("{name}-{round}/first")], format!("{name} {round}").as_bytes());
+            assert!(got[&format!("{name}-{round}/second")] == noise(100_000 + number * 1000, round));
+        }
+    }
+    is_sound(&world);
+    settle(&world, COHORT);
+    is_sound(&world);
+}
+
+/// Puts a folder `NAME/ROUND` under the name `NAME-ROUND`; an upload that meets a revocation before its rotation is tried again.
+fn put_until_taken(world: &World, person: &Person, folder: &str) {
+    let flat = folder.replace('/', "-");
+    fs::rename(world.path(folder), world.path(&flat)).unwrap();
+    let begun = Instant::now();
+    loop {
+        let done = person.run(&["put", COHORT, &flat]);
+        match done.code {
+            Some(0) => return,
+            Some(4) => assert!(done.stderr.contains("rotate"), "{}", done.stderr),
+            other => panic!("{}: {other:?} {}", done.what, done.stderr),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{}", done.stderr);
+        sleep(Duration::from_millis(100));
+    }
+}
+
+/// A put through a relay, whose server is killed when some packs are stored and replaced by the other one.
+fn put_over_a_death(more: &[&str]) -> (World, u64, usize) {
+    let world = bench();
+    world.write("run/big", &noise(8 * PACK, 31));
+    let [first, second] = two(&world);
+    let relay = Relay::to(first.port());
+    let seq = world.person("seq").through(&relay.url(), &[]);
+    let args = [&["put", DATA, "run"], more].concat();
+    let put = seq.start(&args);
+    wait_until(|| packs(&world).len() >= 2);
+    first.kill();
+    sleep(Duration::from_millis(300));
+    relay.turn_to(second.port());
+    let done = put.finish().ok();
+    assert_eq!(done["files"], 1, "{done}");
+    assert_eq!(journals(&seq), 0);
+    let anna = world.person("anna").through(&second.url(), &[]);
+    assert!(anna.run(&["cat", DATA, "run/big"]).bytes() == fs::read(world.path("run/big")).unwrap());
+    let stored = packs(&world).len();
+    (world, relay.up(), stored)
+}
+
+#[test]
+fn a_put_whose_server_dies_goes_on_through_another_and_sends_at_most_one_pack_twice() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let (world, up, stored) = put_over_a_death(&[]);
+    // 8 packs of plaintext are 8 and a bit of ciphertext.
+    eprintln!("{stored} packs are stored; {up} bytes went through the servers");
+    assert!(stored <= 9 + 1, "{stored}");
+    assert!(up < PACK as u64, "packs go straight to the store: {up}");
+    assert_eq!(world.person("lab").ok(&["verify", "--data"])["sound"], true);
+}
+
+#[test]
+fn a_put_that_goes_through_the_server_itself_survives_its_death_too() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let (world, up, stored) = put_over_a_death(&["--via-server"]);
+    eprintln!("{stored} packs are stored; {up} bytes went through the servers");
+    assert!(stored <= 9 + 1, "{stored}");
+    // What was under way when it died is sent again: as many packs as are sent at a time.
+    assert!(up < (9 + 4) * PACK as u64, "{up}");
+    assert_eq!(world.person("lab").ok(&["verify", "--data"])["sound"], true);
+}
+
+#[test]
+fn a_put_that_was_killed_with_its_server_goes_on_in_a_later_run_through_another() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    let world = bench();
+    world.write("run/big", &noise(5 * PACK, 32));
+    let [first, second] = two(&world);
+    let args = ["put", DATA, "run"];
+    let put = through(&world, "seq", &first).start(&args);
+    wait_until(|| packs(&world).len() >= 3);
+    first.kill();
+    put.kill();
+    let before = packs(&world);
+    world.person("anna").through(&second.url(), &[]).gets_nothing(3, DATA);
+    let done = through(&world, "seq", &second).ok(&args);
+    assert!(packs(&world).is_superset(&before));
+    assert!(done["kept_bytes"].as_u64().is_some_and(|kept| kept > 0) || before.len() <= 4, "{done}");
+    assert!(packs(&world).len() <= 6 + 4, "{}", packs(&world).len());
+    let anna = through(&world, "anna", &second);
+    assert!(anna.run(&["cat", DATA, "run/big"]).bytes() == fs::read(world.path("run/big")).unwrap());
+}
+
+#[test]
+fn a_get_whose_server_dies_goes_on_through_another() {
+    left_out!(|place| place != Place::Server, "it needs servers over one bucket");
+    for more in [&[][..], &["--via-server"]] {
+        let world = bench();
+        world.write("run/big", &noise(6 * PACK, 33));
+        world.person("seq").ok(&["put", DATA, "run"]);
+        let [first, second] = two(&world);
+        let relay = Relay::to(first.port());
+        let anna = world.person("anna").through(&relay.url(), &[]);
+        let args = [&["get", DATA, "--output", "out"], more].concat();
+        let get = anna.start(&args);
+        let part = world.path("out/run/.big.seqvault-part");
+        wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000) || world.path("out/run/big").exists());
+        first.kill();
+        relay.turn_to(second.port());
+        get.finish().ok();
+        let got: BTreeMap<_, _> = files(&world.path("out/run"));
+        assert!(got == files(&world.path("run")), "{:?}", got.keys());
+    }
+}

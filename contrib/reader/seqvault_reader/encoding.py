@@ -15,6 +15,10 @@ class Malformed(ValueError):
     """Bytes that no writer of this format produces."""
 
 
+class BadSignature(Malformed):
+    """Well-formed bytes that were not signed by the key that must have signed them."""
+
+
 def demand(condition, why):
     if not condition:
         raise Malformed(why)

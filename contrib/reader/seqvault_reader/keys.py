@@ -8,7 +8,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import floe
-from .encoding import Cursor, context, demand, parse_json, sha256, unb64
+from .encoding import BadSignature, Cursor, context, demand, parse_json, sha256, unb64
 from .ledger import open_envelope
 from .primitives import SUITES, CannotOpen, check_kem_key, check_signing_key, hkdf_expand, open_seal, verify
 from .shapes import check, integer, no_controls, obj, text
@@ -45,7 +45,8 @@ def parse_card(stored):
     check_kem_key(suite, kem)
     card_id = sha256(envelope.payload).hex()
     demand(envelope.keyid == card_id, "a card under another key id")
-    demand(verify(sign, envelope.signed, envelope.signature), "a card with a bad signature")
+    if not verify(sign, envelope.signed, envelope.signature):
+        raise BadSignature("a card with a bad signature")
     return Card(card_id, stored, suite, sign, kem, fields["label"])
 
 

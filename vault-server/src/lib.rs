@@ -5,10 +5,15 @@
 //! |---|---|
 //! | keep objects so that an acknowledged one is whole and lasts | [`store`] |
 //! | read and append ledgers, put and delete what they name | [`vault`] |
+//! | answer over HTTP | [`http`] |
+//! | be told what to do; start, run, stop | [`config`], [`process`] |
 //!
-//! No protocol is spoken here. A client in the same process calls [`vault::Vault`]; a server is one more caller of it, and S3 is
+//! The service speaks no protocol. A client in the same process calls [`vault::Vault`]; the server is one more caller of it, and S3 is
 //! one more [`object_store::ObjectStore`] below [`store::Store`].
 
+pub mod config;
+pub mod http;
+pub mod process;
 pub mod store;
 pub mod vault;
 pub mod wire;

@@ -101,6 +101,12 @@ struct RawExposures {
 }
 
 impl Vault {
+    /// How many ledger states are in memory.
+    #[must_use]
+    pub fn folds_kept(&self) -> usize {
+        lock(&self.folds.datasets).len() + usize::from(lock(&self.folds.vault).is_some())
+    }
+
     /// The vault ledger's state after its last entry.
     ///
     /// # Errors

@@ -1,0 +1,51 @@
+//! `vault-server`: parse, run, say why not, exit.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use vault_server::config::Args;
+use vault_server::process::{self, StartError};
+
+/// Serves a seqvault vault over HTTP.
+///
+/// It holds no key: what it keeps it can't read. Settings come from flags, then the environment, then the file of --config.
+#[derive(Parser, Debug)]
+#[command(name = "vault-server", version, max_term_width = 110)]
+struct Cli {
+    /// The vault: a folder, or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "LOCATION", env = "SEQVAULT")]
+    vault: Option<String>,
+    #[command(flatten)]
+    args: Args,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.downcast_ref::<StartError>().map_or(1, StartError::exit_code);
+            say_error(&format!("vault-server: {error:#}"));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("threads could not be started")?;
+    let outcome = runtime.block_on(process::run(&cli.args, cli.vault.clone(), say));
+    runtime.shutdown_timeout(process::AFTERWARDS);
+    Ok(outcome?)
+}
+
+#[allow(clippy::print_stdout, reason = "the program's one answer")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr, reason = "why it does not run")]
+fn say_error(text: &str) {
+    eprintln!("{text}");
+}

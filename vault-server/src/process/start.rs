@@ -1,0 +1,122 @@
+//! What a start asks of the store and of the system, and why it may be refused.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::config::{Config, ConfigError};
+use crate::http::tls::TlsError;
+use crate::store::{ProbeError, Probing, Store, StoreError, probe};
+use crate::vault::{OpenError, StateError, Vault};
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store can't be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no vault in it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store does not keep the promise that a ledger rests on.
+    #[error(
+        "{0}: no server may run on such a store, because two of its clients could both be told that their entry counts"
+    )]
+    Probe(#[from] ProbeError),
+    /// The vault ledger does not fold.
+    #[error("{0}: run `seqvault doctor` on the vault")]
+    State(#[from] StateError),
+    /// A port can't be had.
+    #[error("{address}: can't listen there: {source}{hint}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+        /// Whom to ask.
+        hint: String,
+    },
+    /// The file of addresses can't be written.
+    #[error("{}: the addresses can't be written: {source}", path.display())]
+    PortFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system gives no signals or addresses.
+    #[error("the system refuses what a server needs: {0}")]
+    Signals(io::Error),
+    /// The settings can't be printed.
+    #[error("the settings can't be printed: {0}")]
+    Print(String),
+    /// There is a log already.
+    #[error("the log can't be started: this process has one")]
+    Log,
+}
+
+impl StartError {
+    /// The exit code, as the README's table has them.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Open(OpenError::NotAVault { .. }) => 3,
+            Self::Store(error) | Self::Open(OpenError::Store(error)) if error.is_not_found() => 3,
+            Self::Open(OpenError::Genesis { .. }) | Self::State(_) => 5,
+            Self::Store(_) | Self::Open(OpenError::Store(_)) | Self::Probe(_) => 8,
+            _ => 1,
+        }
+    }
+}
+
+/// Opens the vault, lets its store prove itself, and folds the vault ledger once.
+pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
+    let store = Store::open_folder(&config.vault).await?;
+    let vault = Vault::open(store.clone()).await?;
+    probe(&[store], Probing::default()).await?;
+    vault.state().await?;
+    Ok(vault)
+}
+
+/// Takes a port.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let taken = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A server that was just stopped leaves connections behind, and the next one may have its port all the same.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    taken().map_err(|source| StartError::Listen { address, hint: hint(address, &source), source })
+}
+
+fn hint(address: SocketAddr, error: &io::Error) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                ": another program has the port (`ss -ltnp 'sport = :{port}'` says which); end it, or take another with --listen"
+            )
+        }
+        io::ErrorKind::PermissionDenied if port < 1024 => format!(
+            ": ports below 1024 are the system's; take another, put a proxy before the server, or give it CAP_NET_BIND_SERVICE (as the unit in deploy/ can)"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address (`ip address` lists them); 0.0.0.0 or [::] means all of them".to_owned()
+        }
+        _ => String::new(),
+    }
+}

@@ -51,7 +51,11 @@ fn run(cli: Cli) -> Outcome<()> {
     }
     let runtime = runtime().map_err(|e| Failure::new(Kind::Other, format!("{e:#}")))?;
     let Cli { globals, command } = cli;
-    let outcome = runtime.block_on(interrupt::unless_interrupted(command.run(&globals)));
+    let outcome = if command.catches_signals() {
+        runtime.block_on(command.run(&globals))
+    } else {
+        runtime.block_on(interrupt::unless_interrupted(command.run(&globals)))
+    };
     // Threads that a cancelled verb left behind write to files that have no name any more: nothing to wait for.
     runtime.shutdown_background();
     outcome

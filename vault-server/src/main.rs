@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use vault_server::config::Args;
-use vault_server::process::{self, StartError};
+use vault_server::process::{self, Outcome, StartError};
 
 /// Serves a seqvault vault over HTTP.
 ///
@@ -35,9 +35,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("threads could not be started")?;
-    let outcome = runtime.block_on(process::run(&cli.args, cli.vault.clone(), say));
+    let outcome = runtime.block_on(process::run(&cli.args, cli.vault.clone()));
     runtime.shutdown_timeout(process::AFTERWARDS);
-    Ok(outcome?)
+    if let Outcome::Said(text) = outcome? {
+        say(&text);
+    }
+    Ok(())
 }
 
 #[allow(clippy::print_stdout, reason = "the program's one answer")]

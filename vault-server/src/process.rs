@@ -36,25 +36,32 @@ struct Prepared {
     inside: Option<TcpListener>,
 }
 
-/// Runs a server until it is told to stop by SIGTERM or SIGINT. `print` is where `--print-config` and `--check` say what they found.
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to stop.
+    Served,
+    /// It was only asked something, and this is the answer.
+    Said(String),
+}
+
+/// Runs a server until it is told to stop by SIGTERM or SIGINT, or answers `--print-config` and `--check`.
 ///
 /// # Errors
 /// If it can't start; once it listens, nothing but a signal ends it.
-pub async fn run(args: &Args, vault: Option<String>, print: impl Fn(&str)) -> Result<(), StartError> {
+pub async fn run(args: &Args, vault: Option<String>) -> Result<Outcome, StartError> {
     let config = Config::resolve(&args.gather(vault)?)?;
     if args.print_config {
         let text = toml::to_string(&config.as_settings()).map_err(|e| StartError::Print(e.to_string()))?;
-        print(text.trim_end());
-        return Ok(());
+        return Ok(Outcome::Said(text.trim_end().to_owned()));
     }
     let prepared = prepare(&config).await?;
     if args.check {
-        print("the settings, the certificate, the store and the ports are in order");
-        return Ok(());
+        return Ok(Outcome::Said("the settings, the certificate, the store and the ports are in order".to_owned()));
     }
     log::begin(config.log, config.log_level)?;
     log_panics();
-    serve(&config, prepared).await
+    serve(&config, prepared).await.map(|()| Outcome::Served)
 }
 
 async fn prepare(config: &Config) -> Result<Prepared, StartError> {

@@ -20,6 +20,7 @@ pub mod revoke;
 pub mod rm;
 pub mod rotate;
 pub mod seal;
+pub mod serve;
 pub mod verify;
 
 use crate::error::Outcome;
@@ -67,9 +68,17 @@ pub enum Command {
     Demo(demo::Args),
     #[allow(missing_docs, reason = "as above")]
     Doctor(doctor::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Serve(serve::Args),
 }
 
 impl Command {
+    /// Whether the verb itself sees to being told to stop.
+    #[must_use]
+    pub const fn catches_signals(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
     /// Runs the verb.
     ///
     /// # Errors
@@ -95,6 +104,7 @@ impl Command {
             Self::Verify(args) => verify::run(globals, args).await,
             Self::Demo(args) => demo::run(globals, args).await,
             Self::Doctor(args) => doctor::run(globals, args).await,
+            Self::Serve(args) => serve::run(globals, args).await,
         }
     }
 }

@@ -16,6 +16,8 @@ use tokio::sync::{Mutex, watch};
 use super::metrics::Metrics;
 use super::trace;
 use crate::vault::Vault;
+use crate::wire;
+use crate::wire::problem::{Problem, Type};
 
 /// How long a look at the store is good for.
 const FRESH: Duration = Duration::from_secs(1);
@@ -83,26 +85,20 @@ pub fn router(health: Arc<Health>) -> Router {
 
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
     if *health.stopping.borrow() {
-        return problem(503, "stopping", "this server is going down").into_response();
+        return problem(Type::Stopping, "this server is going down").into_response();
     }
     if health.in_order().await {
         Json(json!({ "ready": true })).into_response()
     } else {
-        problem(503, "storage", "the vault's store does not answer as it should; the server's log has more")
+        problem(Type::Storage, "the vault's store does not answer as it should; the server's log has more")
             .into_response()
     }
 }
 
 /// A problem that the process reports by itself. Spec 7.6.
-pub(super) fn problem(status: u16, name: &'static str, detail: &str) -> impl IntoResponse {
-    trace::note_problem(name);
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({
-        "type": format!("urn:seqvault:problem:{name}"),
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": detail,
-        "request": trace::request_id(),
-    });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string())
+pub(super) fn problem(of: Type, detail: &str) -> impl IntoResponse {
+    trace::note_problem(of);
+    let problem = Problem { request: trace::request_id().unwrap_or_default(), ..Problem::new(of, detail) };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, wire::PROBLEM)], Json(problem))
 }

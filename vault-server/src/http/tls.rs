@@ -214,13 +214,13 @@ impl Certificates {
     /// The two files are seldom replaced at one moment, so a change is used once it has stood for one look.
     pub async fn follow(self: Arc<Self>) {
         let mut used = self.stamps().await;
-        let mut seen = used.clone();
+        let mut seen = used;
         loop {
             tokio::time::sleep(LOOK).await;
             let found = self.stamps().await;
             if found != used && found == seen {
                 self.reload().await;
-                used.clone_from(&found);
+                used = found;
             }
             seen = found;
         }

@@ -28,12 +28,18 @@ use vault_core::ids::{MemberId, to_hex};
 
 use super::health;
 use super::metrics::Metrics;
+use crate::wire;
+use crate::wire::problem::Type;
 
 /// The header of an answer that names it in the log.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("seqvault-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
 
 /// A body that advances by less than this in its time is given up.
 const PROGRESS: u64 = 4096;
+
+/// A request's id, among its extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub String);
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +62,7 @@ struct Notes {
     id: String,
     metrics: Arc<Metrics>,
     member: OnceLock<String>,
-    problem: OnceLock<&'static str>,
+    problem: OnceLock<Type>,
     bytes_in: AtomicU64,
 }
 
@@ -80,9 +86,9 @@ pub fn note_member(member: &MemberId) {
     let _ = CURRENT.try_with(|notes| notes.member.set(member.to_string()));
 }
 
-/// Notes the name of the problem that the request is answered with.
-pub fn note_problem(name: &'static str) {
-    let _ = CURRENT.try_with(|notes| notes.problem.set(name));
+/// Notes the problem that the request is answered with.
+pub fn note_problem(of: Type) {
+    let _ = CURRENT.try_with(|notes| notes.problem.set(of));
 }
 
 /// Counts links that the request is answered with.
@@ -95,7 +101,7 @@ pub fn watched(router: Router, watch: Watch) -> Router {
     router.layer(from_fn_with_state(watch, observe))
 }
 
-async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Response {
+async fn observe(State(watch): State<Watch>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let notes = Arc::new(Notes {
         id: new_id(),
@@ -118,6 +124,7 @@ async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Re
         span: span.clone(),
         _in_flight: watch.metrics.in_flight(),
     };
+    request.extensions_mut().insert(RequestId(notes.id.clone()));
     let request = request.map(|body| Body::new(Incoming::new(body, Arc::clone(&notes), watch.body_timeout)));
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answered = CURRENT.scope(notes.clone(), work).instrument(span.clone()).await;
@@ -126,7 +133,7 @@ async fn observe(State(watch): State<Watch>, request: Request, next: Next) -> Re
         Err(_) => {
             watch.metrics.panicked();
             CURRENT.sync_scope(notes.clone(), || {
-                health::problem(500, "internal", "a bug in the server; its log has more").into_response()
+                health::problem(Type::Internal, "a bug in the server; its log has more").into_response()
             })
         }
     };
@@ -285,7 +292,7 @@ impl Drop for Ending {
         let _entered = self.span.enter();
         let took = self.began.elapsed();
         let bytes_in = self.notes.bytes_in.load(Ordering::Relaxed);
-        let problem = self.notes.problem.get().copied();
+        let problem = self.notes.problem.get().map(|of| of.row().0);
         self.notes.metrics.request(self.method, &self.route, self.status, took, bytes_in, self.bytes_out, problem);
         let (method, route, status, bytes_out) = (self.method, self.route.as_str(), self.status, self.bytes_out);
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -27,6 +27,14 @@ pub enum StartError {
     /// The store can't be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no such folder.
+    #[error(
+        "{path}: there is no such folder; name the vault's with --vault or SEQVAULT, or make one with `seqvault init`"
+    )]
+    NoFolder {
+        /// What was named.
+        path: String,
+    },
     /// There is no vault in it.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -73,7 +81,7 @@ impl StartError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 2,
-            Self::Open(OpenError::NotAVault { .. }) => 3,
+            Self::NoFolder { .. } | Self::Open(OpenError::NotAVault { .. }) => 3,
             Self::Store(error) | Self::Open(OpenError::Store(error)) if error.is_not_found() => 3,
             Self::Open(OpenError::Genesis { .. }) | Self::State(_) => 5,
             Self::Store(_) | Self::Open(OpenError::Store(_)) | Self::Probe(_) => 8,
@@ -84,11 +92,15 @@ impl StartError {
 
 /// Opens the vault, lets its store prove itself, and folds the vault ledger once.
 pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
-    let store = Store::open_folder(&config.vault).await?;
+    let store = Store::open_folder(&config.vault).await.map_err(|e| missing(config, e))?;
     let vault = Vault::open(store.clone()).await?;
     probe(&[store], Probing::default()).await?;
     vault.state().await?;
     Ok(vault)
+}
+
+fn missing(config: &Config, error: StoreError) -> StartError {
+    if error.is_not_found() { StartError::NoFolder { path: config.vault.clone() } } else { error.into() }
 }
 
 /// Takes a port.
@@ -111,9 +123,7 @@ fn hint(address: SocketAddr, error: &io::Error) -> String {
                 ": another program has the port (`ss -ltnp 'sport = :{port}'` says which); end it, or take another with --listen"
             )
         }
-        io::ErrorKind::PermissionDenied if port < 1024 => format!(
-            ": ports below 1024 are the system's; take another, put a proxy before the server, or give it CAP_NET_BIND_SERVICE (as the unit in deploy/ can)"
-        ),
+        io::ErrorKind::PermissionDenied if port < 1024 => ": ports below 1024 are the system's; take another, put a proxy before the server, or give it CAP_NET_BIND_SERVICE (as the unit in deploy/ can)".to_owned(),
         io::ErrorKind::AddrNotAvailable => {
             ": this machine has no such address (`ip address` lists them); 0.0.0.0 or [::] means all of them".to_owned()
         }

@@ -1,0 +1,42 @@
+//! `seqvault serve`: the server, as `vault-server` is it. Spec page 7.
+
+use clap::Args as ClapArgs;
+use vault_server::config;
+use vault_server::process::{self, StartError};
+
+use crate::error::{Failure, Kind, Outcome};
+use crate::settings::Globals;
+
+/// Serve a vault to its members over HTTP
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault serve --vault /srv/vault\n  seqvault serve --vault s3://lab/vault --listen [::]:443 --tls-cert chain.pem --tls-key key.pem\n  seqvault serve --config server.toml --check\n\nIt needs no identity. `vault-server` is the same program without the other verbs."
+)]
+pub struct Args {
+    #[command(flatten)]
+    server: config::Args,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If the server can't start.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let output = globals.output();
+    let print = |text: &str| output.result(&text, || text.to_owned());
+    match process::run(&args.server, globals.vault.clone()).await.map_err(failure)? {
+        process::Outcome::Said(text) => print(&text),
+        process::Outcome::Served => Ok(()),
+    }
+}
+
+fn failure(error: StartError) -> Failure {
+    let kind = match error.exit_code() {
+        2 => Kind::Usage,
+        3 => Kind::NotFound,
+        5 => Kind::Integrity,
+        8 => Kind::Storage,
+        _ => Kind::Other,
+    };
+    Failure::new(kind, error.to_string())
+}

@@ -1,0 +1,55 @@
+//! A start that can't be: one line that says what is wrong and what to do, and no open port.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::server::{Place, arg};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_named_and_who_to_ask() {
+    let place = Place::new().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, line) = place.refused(&["--listen", &address]);
+    assert_eq!(code, 1);
+    assert!(line.contains(&address) && line.contains("another program") && line.contains("ss -ltnp"), "{line}");
+    let (_, line) = place.refused(&["--listen", "127.0.0.1:0", "--metrics", &address]);
+    assert!(line.contains(&address) && line.contains("another program"), "{line}");
+    let (_, line) = place.refused(&["--listen", "192.0.2.1:8420", "--behind-proxy"]);
+    assert!(line.contains("192.0.2.1:8420") && line.contains("no such address"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_without_a_vault_is_refused() {
+    let place = Place::new().await;
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0", "--config", "/no/such.toml"]);
+    assert!(code == 2 && line.contains("/no/such.toml"), "{line}");
+    fs::remove_dir_all(place.vault.path().join("ledger")).unwrap();
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0"]);
+    assert!(code == 1 && line.contains("not finished"), "{line}");
+    fs::remove_dir_all(place.vault.path()).unwrap();
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0"]);
+    assert!(code == 3 && line.contains("no such folder") && line.contains(arg(place.vault.path())), "{line}");
+    fs::create_dir(place.vault.path()).unwrap();
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0"]);
+    assert!(code == 3 && line.contains("there is no vault here"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_checks_and_print_config_prints_and_neither_serves() {
+    let place = Place::new().await;
+    let (code, out, err) = place.run(&["--listen", "127.0.0.1:0", "--check"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("in order"), "{out}");
+    let config = place.write("server.toml", "max-rate = 5\nlog = \"json\"\n");
+    let vars = [("SEQVAULT_SERVER_MAX_RATE", "6"), ("SEQVAULT_SERVER_MAX_LINKS", "7")];
+    let (code, out, _) = place.run_with(&vars, &["--config", &config, "--max-links", "8", "--print-config"]);
+    assert_eq!(code, 0);
+    for line in ["max-rate = 6", "max-links = 8", "log = \"json\"", "listen = [\"127.0.0.1:8420\"]"] {
+        assert!(out.lines().any(|found| found == line), "no {line} in {out}");
+    }
+    // What was printed starts the same server.
+    let again = place.write("printed.toml", &out);
+    let (_, out_again, _) = place.run(&["--config", &again, "--print-config"]);
+    assert_eq!(out, out_again);
+}

@@ -86,7 +86,7 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);
-    let metrics = Metrics::new(&vault);
+    let metrics = Metrics::new(Some(&vault));
     let health = Health::new(vault.clone(), stopping.clone(), Arc::clone(&metrics));
     let watch =
         Watch { metrics: Arc::clone(&metrics), body_timeout: config.timeouts.body, behind_proxy: config.behind_proxy };
@@ -104,6 +104,8 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
         tokio::spawn(shared.clone().accept(listener));
     }
     if let Some(listener) = inside {
+        let address = listener.local_addr().map_err(StartError::Signals)?;
+        tracing::info!(%address, "metrics and health are served inside");
         // It lasts to the end: who watches the server sees it go down.
         let app = watched(metrics::router(Arc::clone(&metrics)).merge(health::router(health)), watch);
         tokio::spawn(Shared::new(app, config.timeouts, INSIDE, Arc::clone(&metrics), ending).accept(listener));

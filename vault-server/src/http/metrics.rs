@@ -81,9 +81,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of a server for a vault.
+    /// Metrics of a server, with those of its vault's service.
     #[must_use]
-    pub fn new(vault: &Vault) -> Arc<Self> {
+    pub fn new(vault: Option<&Vault>) -> Arc<Self> {
         let mut metrics = Self {
             registry: Registry::default(),
             requests: Family::default(),
@@ -179,7 +179,7 @@ impl Metrics {
         self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    fn register(&mut self, vault: &Vault) {
+    fn register(&mut self, vault: Option<&Vault>) {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION")), ("vault_format", "1")]);
         let process = self.registry.sub_registry_with_prefix("process");
@@ -223,7 +223,9 @@ impl Metrics {
             self.certificate_end.clone(),
         );
         r.register("tls_reloads", "Certificates read again, by whether they could be used", self.reloads.clone());
-        r.register_collector(Box::new(Service { vault: vault.clone() }));
+        if let Some(vault) = vault {
+            r.register_collector(Box::new(Service { vault: vault.clone() }));
+        }
     }
 }
 

@@ -39,6 +39,8 @@ const STREAMS: u32 = 128;
 const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 2 << 20;
 const HEAD_BYTES: u32 = 32 << 10;
+/// For a connection without a request to end by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A pause when the system has no more files to give.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -93,7 +95,7 @@ impl Shared {
         loop {
             let arrived = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop) => return,
+                _ = is_told(&mut stopping) => return,
                 arrived = listener.accept() => arrived,
             };
             match arrived {
@@ -176,7 +178,7 @@ impl Shared {
         );
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            _ = is_told(&mut stopping) => connection.as_mut().graceful_shutdown(),
         }
         connection.await
     }
@@ -202,12 +204,17 @@ impl Shared {
                 .max_header_list_size(HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service)
         );
-        tokio::select! {
+        let stopping = tokio::select! {
             ended = connection.as_mut() => return ended,
-            () = work.idle() => connection.as_mut().graceful_shutdown(),
-            _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            () = work.idle() => false,
+            stopping = is_told(&mut stopping) => stopping,
+        };
+        connection.as_mut().graceful_shutdown();
+        if stopping {
+            return connection.await;
         }
-        connection.await
+        // Nothing is in work, so nothing is lost with a peer that does not even take the farewell.
+        tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, work: &Work) -> Result<Response, Infallible> {
@@ -225,6 +232,13 @@ type Conversation = Pin<Box<dyn Stream>>;
 trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// Waits until the server is told to stop.
+async fn is_told(stopping: &mut watch::Receiver<bool>) -> bool {
+    // Who would tell is gone, so there is nobody to serve for either.
+    drop(stopping.wait_for(|stop| *stop).await);
+    true
+}
 
 /// Failures of `accept` that are the client's, which left again.
 fn is_theirs(error: &io::Error) -> bool {
@@ -373,3 +387,6 @@ impl AsyncWrite for Paced {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

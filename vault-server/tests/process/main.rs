@@ -14,5 +14,7 @@
 mod common;
 
 mod life;
+mod logs;
 mod server;
 mod start;
+mod tls;

@@ -12,34 +12,50 @@
     reason = "tests fail by panicking, in their fixtures too"
 )]
 
+#[path = "testkit/bodies.rs"]
+mod bodies;
+#[path = "testkit/epochs.rs"]
+mod epochs;
 #[path = "testkit/keys.rs"]
 mod keys;
 #[path = "testkit/mod.rs"]
 mod kit;
+#[path = "testkit/packs.rs"]
+mod packs;
 
 use kit::{Case, Outcome};
 use serde_json::Value;
 
 /// What this crate's readers say of each vector.
 const SAYS: &str = "vault-core/tests/testkit/says.txt";
-const CLASSES: &[&str] = &["cards", "envelopes", "seals"];
+/// A class, what makes its cases and what reads them.
+type Class = (&'static str, fn() -> Vec<Case>, fn(&Value) -> Outcome);
+
+const CLASSES: &[Class] = &[
+    ("cards", keys::cards, keys::run_card),
+    ("envelopes", keys::envelopes, keys::run_envelope),
+    ("seals", keys::seals, keys::run_seal),
+    ("epochs", epochs::epochs, epochs::run_epoch),
+    ("headers", epochs::headers, epochs::run_header),
+    ("tables", epochs::tables, epochs::run_table),
+    ("bodies", bodies::bodies, bodies::run),
+    ("pack-lists", packs::lists, packs::run_list),
+    ("groups", packs::groups, packs::run_groups),
+];
 
 fn cases() -> Vec<Case> {
-    [keys::cards(), keys::envelopes(), keys::seals()].into_iter().flatten().collect()
+    CLASSES.iter().flat_map(|(_, make, _)| make()).collect()
 }
 
 fn run(class: &str, input: &Value) -> Outcome {
-    match class {
-        "cards" => keys::run_card(input),
-        "envelopes" => keys::run_envelope(input),
-        "seals" => keys::run_seal(input),
-        _ => panic!("no reader of {class} here"),
-    }
+    let found = CLASSES.iter().find(|(name, _, _)| *name == class);
+    found.unwrap_or_else(|| panic!("no reader of {class} here")).2(input)
 }
 
 #[test]
 fn every_vector_is_judged_as_it_says() {
-    kit::check_all(CLASSES, run);
+    let classes: Vec<&str> = CLASSES.iter().map(|(name, _, _)| *name).collect();
+    kit::check_all(&classes, run);
 }
 
 #[test]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from . import blake3tree, floe
-from .encoding import Cursor, demand, lp, parse_json, sha256
+from .encoding import Cursor, Differs, demand, lp, parse_json, sha256
 from .shapes import H, I, N, check, integer, list_of, nullable, obj, set_of
 
 PACK = 33_554_432
@@ -32,7 +32,7 @@ def parse_pack_list(data):
     cursor = Cursor(data)
     demand(cursor.take(8) == b"SVPACKS1", "not a pack list")
     stream, count = cursor.uint(8), cursor.uint(4)
-    demand(count == -(-stream // PACK) <= 2**24, "a pack list of another count")
+    demand(1 <= count == -(-stream // PACK) <= 2**24, "a pack list of another count")
     packs = [Pack(cursor.take(16).hex(), cursor.uint(4), cursor.take(32)) for _ in range(count)]
     cursor.finish()
     demand(len({pack.name for pack in packs}) == count, "a pack named twice")
@@ -53,7 +53,8 @@ def parse_groups(data, packs):
     groups = [[cursor.take(32) for _ in range(groups_of(pack.length))] for pack in packs]
     cursor.finish()
     for pack, values in zip(packs, groups):
-        demand(not values or blake3tree.merge(values) == pack.blake3, "groups that do not merge to the signed hash")
+        demand(not values or blake3tree.merge(values) == pack.blake3, "groups that do not merge to the signed hash",
+               Differs)
     return groups
 
 

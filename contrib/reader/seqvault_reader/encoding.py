@@ -19,9 +19,13 @@ class BadSignature(Malformed):
     """Well-formed bytes that were not signed by the key that must have signed them."""
 
 
-def demand(condition, why):
+class Differs(Malformed):
+    """Well-formed bytes, but not those that a statement names."""
+
+
+def demand(condition, why, error=Malformed):
     if not condition:
-        raise Malformed(why)
+        raise error(why)
 
 
 def u16(x):

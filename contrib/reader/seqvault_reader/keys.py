@@ -8,7 +8,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import floe
-from .encoding import BadSignature, Cursor, context, demand, parse_json, sha256, unb64
+from .encoding import BadSignature, Cursor, Differs, context, demand, parse_json, sha256, unb64
 from .ledger import open_envelope
 from .primitives import SUITES, CannotOpen, check_kem_key, check_signing_key, hkdf_expand, open_seal, verify
 from .shapes import check, integer, no_controls, obj, text
@@ -77,7 +77,8 @@ def parse_identity(data, passphrase):
     key = hash_secret_raw(passphrase.encode(), salt, kdf["t"], kdf["m_kib"], kdf["p"], 32, Type.ID, version=0x13)
     plain = floe.open_bytes(key, context("seqvault/v1/identity", card.suite, b"", "", sha256(head)), secrets)
     sign = Ed25519PrivateKey.from_private_bytes(plain[:32]).public_key().public_bytes_raw()
-    demand((sign, SUITES[card.suite].public_of(plain[32:])) == (card.sign, card.kem), "secrets of another card")
+    public = (sign, SUITES[card.suite].public_of(plain[32:]))
+    demand(public == (card.sign, card.kem), "secrets of another card", Differs)
     return Identity(card, plain[32:])
 
 
@@ -104,9 +105,16 @@ def epoch_private_key(scope, secret, epoch):
     return hkdf_expand(secret, scope.context("epoch-key-pair", epoch), 32)
 
 
+def accept_epoch(scope, secret, epoch, public):
+    """2.4: the secret, if it gives the public key of the statement that opened the epoch."""
+    derived = SUITES[scope.suite].public_of(epoch_private_key(scope, secret, epoch))
+    demand(derived == public, "an epoch secret of another public key", Differs)
+    return secret
+
+
 def open_table(scope, secret, epoch, count, data):
     """2.5: {manifest id: key}. The caller has checked the hash of `data`."""
-    demand(len(data) == floe.ciphertext_length(48 * count), "a key table of another length")
+    demand(len(data) == floe.ciphertext_length(48 * count), "a key table of another length", CannotOpen)
     key = hkdf_expand(secret, scope.context("table-key", epoch), 32)
     plain = floe.open_bytes(key, scope.context("table", epoch), data)
     records = [(plain[i:i + 16].hex(), plain[i + 16:i + 48]) for i in range(0, len(plain), 48)]

@@ -7,8 +7,8 @@ from .bodies import (GROUP, PACK, File, blake3_of, file_root, new_digests, parse
                      parse_pack_list)
 from .bucket import Missing
 from .dataset import Manifest
-from .encoding import Malformed, demand, sha256_hex
-from .keys import Scope, epoch_private_key, open_table
+from .encoding import Differs, Malformed, demand, sha256_hex
+from .keys import Scope, accept_epoch, epoch_private_key, open_table
 from .primitives import SUITES, CannotOpen, open_seal
 
 
@@ -48,9 +48,7 @@ class Opener:
                 demand(sha256_hex(seal) == digest, "a seal with another hash")
                 info = self.scope.context("grant", n, author, bytes.fromhex(card))
                 secret = open_seal(self.scope.suite, self.identity.kem_private, info, seal)
-                public = SUITES[self.scope.suite].public_of(epoch_private_key(self.scope, secret, n))
-                demand(public == epoch.public, "an epoch secret of another public key")
-                return secret
+                return accept_epoch(self.scope, secret, n, epoch.public)
             except (Missing, Malformed, CannotOpen):
                 continue
         raise Refused(f"no seal of epoch {n} opens for this identity")
@@ -86,7 +84,7 @@ class Opener:
     def sealed_manifest(self, m):
         sealed = self.bucket.read("manifests", self.dataset.id, m.id)
         demand(len(sealed) == m.man["length"] and blake3_of(sealed).hex() == m.man["blake3"],
-               f"manifest {m.id} is not the signed one")
+               f"manifest {m.id} is not the signed one", Differs)
         return sealed
 
     def contents(self, m):
@@ -94,10 +92,7 @@ class Opener:
         if m.id not in self._contents:
             aad = self.scope.context("manifest", bytes.fromhex(m.id), m.author)
             contents = parse_manifest(floe.open_bytes(self.manifest_key(m), aad, self.sealed_manifest(m)))
-            demand(contents.pack_list.hex() == m.man["packs"]["list"], "another pack list than the signed one")
-            demand(contents.stream == m.man["packs"]["bytes"], "another stream length than the signed one")
-            demand(len(contents.files) == m.man["files"], "another file count than the signed one")
-            demand(file_root(contents).hex() == m.man["root"], "another root than the signed one")
+            check_signed(contents, m.man)
             self.check_origin(m, contents.origin)
             self._contents[m.id] = contents
         return self._contents[m.id]
@@ -238,10 +233,18 @@ class Opener:
         return errors, notes
 
 
+def check_signed(contents, man):
+    """3.8: an opened manifest is the one that its MAN describes."""
+    demand(contents.pack_list.hex() == man["packs"]["list"], "another pack list than the signed one", Differs)
+    demand(contents.stream == man["packs"]["bytes"], "another stream length than the signed one", Differs)
+    demand(len(contents.files) == man["files"], "another file count than the signed one", Differs)
+    demand(file_root(contents).hex() == man["root"], "another root than the signed one", Differs)
+
+
 def check_groups(pack, values, start, length, checked):
     """3.3: every group touched against its value, which merged to the signed root."""
     for g in range(start // GROUP, -(-(start + length) // GROUP)):
         if g not in checked:
             value = blake3tree.subtree(pack[g * GROUP:(g + 1) * GROUP], g * 1024)
-            demand(value == values[g], "a group with another value")
+            demand(value == values[g], "a group with another value", Differs)
             checked.add(g)

@@ -25,6 +25,9 @@ pub struct Args {
     /// Print the settings in force as TOML, then exit
     #[arg(long)]
     pub print_config: bool,
+    /// Ask the server whose --metrics are at this address whether it is ready, then exit: 0 if it is
+    #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["check", "print_config"])]
+    pub is_ready: Option<SocketAddr>,
     /// All that the file may give too.
     #[command(flatten)]
     pub settings: Settings,

@@ -4,6 +4,8 @@
 //! certificates, the store, ports; nothing listens before all of it is right.
 
 mod log;
+mod notify;
+mod ready;
 mod start;
 
 use std::net::SocketAddr;
@@ -50,6 +52,9 @@ pub enum Outcome {
 /// # Errors
 /// If it can't start; once it listens, nothing but a signal ends it.
 pub async fn run(args: &Args, vault: Option<String>) -> Result<Outcome, StartError> {
+    if let Some(address) = args.is_ready {
+        return ready::ask(address).await;
+    }
     let config = Config::resolve(&args.gather(vault)?)?;
     if args.print_config {
         let text = toml::to_string(&config.as_settings()).map_err(|e| StartError::Print(e.to_string()))?;
@@ -116,7 +121,9 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
     for address in &addresses {
         tracing::info!(%address, tls = config.tls.is_some(), vault = %vault.id(), "listening");
     }
+    notify::tell("READY=1");
     signals.stop(certificates.as_ref()).await;
+    notify::tell("STOPPING=1");
     let _ = stop.send(true);
     tracing::info!(grace = config.timeouts.grace.as_secs(), "stopping: requests in work may end");
     tokio::select! {

@@ -70,6 +70,14 @@ pub enum StartError {
     /// The settings can't be printed.
     #[error("the settings can't be printed: {0}")]
     Print(String),
+    /// A server that was asked is not ready.
+    #[error("{address}: not ready: {why}")]
+    NotReady {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// What it said, or why it said nothing.
+        why: String,
+    },
     /// There is a log already.
     #[error("the log can't be started: this process has one")]
     Log,

@@ -76,3 +76,22 @@ async fn sigterm_refuses_who_comes_and_tells_who_is_there_that_it_stops() {
     assert_eq!((answer.status, &answer.json()["type"]), (503, &"urn:seqvault:problem:stopping".into()));
     assert_eq!(server.end(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_when_it_listens_and_when_it_stops() {
+    let place = Place::new().await;
+    let path = place.file("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 64];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let mut server = place.serve_with(&[("NOTIFY_SOCKET", path.to_str().unwrap())], &[]);
+    assert_eq!(heard(), "READY=1");
+    assert_eq!(server.ask("GET", "/readyz").status, 200);
+    server.signal("TERM");
+    assert_eq!(heard(), "STOPPING=1");
+    assert_eq!(server.end(), 0);
+}

@@ -77,6 +77,8 @@ async fn metrics_are_inside_only_and_count_what_happened() {
     assert!(number("process_resident_memory_bytes") > 1e6 && number("process_open_fds") > 5.0);
     assert!(number("process_start_time_seconds") > 1.7e9);
     assert!(answer.body.ends_with("# EOF\n"));
+    let (code, out, _) = place.run(&["--is-ready", &inside.to_string()]);
+    assert_eq!((code, out.as_str()), (0, "ready\n"));
     // Who watches sees it go down: this listener outlasts the others.
     let mut slow = server.connect();
     write!(slow, "GET /healthz HTTP/1.1\r\nHost: x\r\n").unwrap();
@@ -85,6 +87,8 @@ async fn metrics_are_inside_only_and_count_what_happened() {
     server.wait_for_log("stopping");
     let down = wait_for("an answer", || Some(ask(inside, "GET", "/readyz")));
     assert_eq!((down.status, &down.json()["type"]), (503, &"urn:seqvault:problem:stopping".into()));
+    let (code, line) = place.refused(&["--is-ready", &inside.to_string()]);
+    assert!(code == 1 && line.contains("not ready") && line.contains("stopping"), "{line}");
     drop(slow);
     assert_eq!(server.end(), 0);
 }

@@ -51,9 +51,15 @@ impl Place {
 
     /// Starts a server on a free port of loopback, with further arguments, and waits until it listens.
     pub fn serve(&self, args: &[&str]) -> Server {
+        self.serve_with(&[], args)
+    }
+
+    /// As [`Self::serve`], with environment.
+    pub fn serve_with(&self, vars: &[(&str, &str)], args: &[&str]) -> Server {
         let ports = self.file("ports");
         let _ = fs::remove_file(&ports);
         let mut command = self.command(args);
+        command.envs(vars.iter().copied());
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -53,3 +53,17 @@ async fn check_checks_and_print_config_prints_and_neither_serves() {
     let (_, out_again, _) = place.run(&["--config", &again, "--print-config"]);
     assert_eq!(out, out_again);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_settings_are_understood_and_say_what_holds_by_itself() {
+    let place = Place::new().await;
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/server.toml");
+    let (code, out, err) = place.run(&["--config", example, "--print-config"]);
+    assert_eq!(code, 0, "{err}");
+    let (_, usual, _) = place.run(&["--print-config"]);
+    for line in
+        usual.lines().filter(|line| line.starts_with("max-") || line.ends_with("timeout") || line.starts_with("grace"))
+    {
+        assert!(out.lines().any(|found| found == line), "the example has another value than {line}");
+    }
+}

@@ -123,6 +123,12 @@ impl World {
         stored(&self.vault_path())
     }
 
+    /// The store's credentials, if it takes some.
+    #[must_use]
+    pub fn store_environment(&self) -> Vec<(OsString, OsString)> {
+        store_environment()
+    }
+
     /// A server of its own for the vault, beside the one that people reach by default, with more options. Its clock is its machine's.
     #[must_use]
     pub fn new_server(&self, more: &[&str]) -> Server {

@@ -21,6 +21,7 @@ mod left_out;
 mod malicious;
 mod mallory;
 mod outage;
+mod places;
 mod races;
 mod reflection;
 mod relay;

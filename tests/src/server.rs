@@ -135,7 +135,9 @@ impl Server {
         *self.keeper() = Some(shell.spawn().unwrap());
         let begun = Instant::now();
         loop {
-            if let Some(port) = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()) {
+            // One address a line.
+            let port = |text: String| text.lines().next()?.rsplit(':').next()?.parse().ok();
+            if let Some(port) = fs::read_to_string(&file).ok().and_then(port) {
                 return Ok(port);
             }
             let has_ended = fs::read_to_string(self.log_path().with_extension("log.id"))

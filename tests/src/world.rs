@@ -257,6 +257,8 @@ fn environment_of_server(vault: &Path) -> Vec<(OsString, OsString)> {
     environment.push(("SEQVAULT_TEST_AGED".into(), aged(vault).into()));
     // Tests move people's clocks, and a server has its own: it takes a request's time for the time.
     environment.push(("SEQVAULT_TEST_TRUST_CLOCK".into(), "1".into()));
+    // The store has shown what it keeps when the vault was made.
+    environment.push(("SEQVAULT_TEST_UNPROBED".into(), "1".into()));
     environment
 }
 

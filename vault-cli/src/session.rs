@@ -100,20 +100,22 @@ impl Session {
     /// # Errors
     /// As [`Session::open`], but for the last.
     pub async fn open_even_if_stopped(globals: &Globals) -> Outcome<Self> {
-        let client = crate::client::open(globals.location()?).await?;
+        let client = crate::client::open(globals.location()?, globals).await?;
         let state = globals.state()?;
+        // Nothing is signed for a vault that is not known here, and nobody is asked for a passphrase.
+        let claimed = client.claims();
+        if let Some(id) = &claimed {
+            recognise(&state, client.location(), id)?;
+        }
         let entries = client.entries(&LedgerId::Vault, 0).await?;
         let id = vault_id(&entries, client.location())?;
-        if let Some(other) = state.at_location(client.location())?
-            && other != id
-        {
+        if let Some(claimed) = claimed.filter(|claimed| *claimed != id) {
             return Err(Failure::integrity(format!(
-                "{} held vault {other} before and holds vault {id} now",
+                "{} says that it holds vault {claimed}, and shows vault {id}",
                 client.location()
-            ))
-            .hint("if it was moved on purpose, join it again with an invitation"));
+            )));
         }
-        let known = state.known(&id)?.ok_or_else(|| stranger(&state, client.location(), &id))?;
+        let known = recognise(&state, client.location(), &id)?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
         let mut session = Self { client, vault, state, known, remembers: true };
         session.check_pin(&LedgerId::Vault)?;
@@ -368,7 +370,10 @@ impl Session {
                     self.remember_vault()?;
                     return Ok(seq);
                 }
-                Append::Taken => self.refresh().await?,
+                Append::Taken => {
+                    self.client.turn(&LedgerId::Vault).await;
+                    self.refresh().await?;
+                }
             }
         }
         Err(busy("the vault ledger"))
@@ -398,7 +403,10 @@ impl Session {
                 self.remember(&dataset.ledger(), seq, hash)?;
                 Ok(Landed::Yes { seq, hash })
             }
-            Append::Taken => Ok(Landed::Lost),
+            Append::Taken => {
+                self.client.turn(&dataset.ledger()).await;
+                Ok(Landed::Lost)
+            }
         }
     }
 
@@ -599,6 +607,17 @@ async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Out
         return fold(&client.single_entries(&LedgerId::Vault, 0).await?);
     }
     Ok(state)
+}
+
+/// What is remembered of the vault at a location.
+fn recognise(state: &StateFolder, location: &str, id: &VaultId) -> Outcome<Known> {
+    if let Some(other) = state.at_location(location)?
+        && other != *id
+    {
+        return Err(Failure::integrity(format!("{location} held vault {other} before and holds vault {id} now"))
+            .hint("if it was moved on purpose, join it again with an invitation"));
+    }
+    state.known(id)?.ok_or_else(|| stranger(state, location, id))
 }
 
 fn stranger(state: &StateFolder, location: &str, id: &VaultId) -> Failure {

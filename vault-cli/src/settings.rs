@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vault_core::card::Card;
 use vault_keys::custodian::Custodian;
@@ -50,18 +50,51 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "DIR", env = "SEQVAULT_STATE")]
     pub state: Option<PathBuf>,
 
+    /// On a server: move packs through it, not straight to or from its store
+    #[arg(long, global = true, env = "SEQVAULT_VIA_SERVER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub via_server: bool,
+
     /// The identity, once it is unlocked.
     #[arg(skip)]
     pub unlocked: Unlocked,
 }
 
-/// An identity that is unlocked at most once a command.
-#[derive(Default)]
-pub struct Unlocked(OnceLock<Arc<dyn Custodian>>);
+/// An identity that is unlocked at most once a command, whoever asks for it first.
+#[derive(Clone, Default)]
+pub struct Unlocked(Arc<Mutex<Option<Arc<dyn Custodian>>>>);
 
 impl core::fmt::Debug for Unlocked {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Unlocked(..)")
+    }
+}
+
+/// Unlocks the identity that the options name, from any thread.
+#[derive(Debug, Clone)]
+pub struct Unlocker {
+    identity: Option<PathBuf>,
+    descriptor: Option<u32>,
+    variable: Option<String>,
+    unlocked: Unlocked,
+}
+
+impl Unlocker {
+    /// Unlocks the identity; the passphrase is asked for once a command, and again up to [`TRIES`] times if it was typed wrongly.
+    ///
+    /// # Errors
+    /// If the identity file can't be read or the passphrase is wrong.
+    pub fn unlock(&self) -> Outcome<Arc<dyn Custodian>> {
+        // Held while somebody types: whoever comes second waits for the answer instead of asking again.
+        let mut unlocked = self.unlocked.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(custodian) = unlocked.as_ref() {
+            return Ok(Arc::clone(custodian));
+        }
+        let path = identity_path(self.identity.as_deref())?;
+        let source = PassphraseSource::of(self.descriptor, self.variable.as_deref());
+        let (_, opened) = with_passphrase(&path, source, |passphrase| file::unlock(&path, passphrase))?;
+        let custodian: Arc<dyn Custodian> = Arc::new(opened);
+        *unlocked = Some(Arc::clone(&custodian));
+        Ok(custodian)
     }
 }
 
@@ -107,16 +140,7 @@ impl Globals {
     /// # Errors
     /// If none is named and there is no home.
     pub fn identity_path(&self) -> Outcome<PathBuf> {
-        if let Some(path) = self.identity.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            return Ok(path.clone());
-        }
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let base = set("XDG_CONFIG_HOME")
-            .map(PathBuf::from)
-            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
-        base.map(|b| b.join("seqvault/identity")).ok_or_else(|| {
-            Failure::usage("which identity? HOME is not set").hint("name its file with --identity or SEQVAULT_IDENTITY")
-        })
+        identity_path(self.identity.as_deref())
     }
 
     /// The identity's public half; no passphrase is asked for.
@@ -128,19 +152,23 @@ impl Globals {
         file::read(&path).map(|identity| identity.card().clone()).map_err(|e| identity_failure(&path, e))
     }
 
-    /// Unlocks the identity; the passphrase is asked for once a command, and again up to [`TRIES`] times if it was typed wrongly.
+    /// As [`Unlocker::unlock`].
     ///
     /// # Errors
     /// If the identity file can't be read or the passphrase is wrong.
     pub fn unlock(&self) -> Outcome<Arc<dyn Custodian>> {
-        if let Some(custodian) = self.unlocked.0.get() {
-            return Ok(Arc::clone(custodian));
+        self.unlocker().unlock()
+    }
+
+    /// What unlocks the identity when it is needed.
+    #[must_use]
+    pub fn unlocker(&self) -> Unlocker {
+        Unlocker {
+            identity: self.identity.clone(),
+            descriptor: self.passphrase_fd,
+            variable: self.passphrase_env.clone(),
+            unlocked: self.unlocked.clone(),
         }
-        let path = self.identity_path()?;
-        let (_, unlocked) =
-            with_passphrase(&path, self.passphrase_source(), |passphrase| file::unlock(&path, passphrase))?;
-        let custodian: Arc<dyn Custodian> = Arc::new(unlocked);
-        Ok(Arc::clone(self.unlocked.0.get_or_init(|| custodian)))
     }
 
     /// Where the passphrase comes from.
@@ -193,6 +221,18 @@ impl<'a> PassphraseSource<'a> {
             }
         }
     }
+}
+
+fn identity_path(given: Option<&Path>) -> Outcome<PathBuf> {
+    if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path.to_owned());
+    }
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base =
+        set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
+    base.map(|b| b.join("seqvault/identity")).ok_or_else(|| {
+        Failure::usage("which identity? HOME is not set").hint("name its file with --identity or SEQVAULT_IDENTITY")
+    })
 }
 
 /// Does what needs the passphrase of an identity file, and returns the right one too. A wrong one that was typed may be

@@ -16,12 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::process::{Signal, getpid, kill_process};
-use vault_core::ids::{DatasetId, LedgerId, UploadId};
+use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
 
 use super::{Append, Client, Derived};
 use crate::error::{Failure, Outcome};
-use crate::transfer::{PackStore, StoreError};
+use crate::transfer::{Ahead, PackStore, StoreError};
 
 /// How often it looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(2);
@@ -181,12 +181,24 @@ impl PackStore for Faulty {
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
         self.inner.size(name).await
     }
+
+    fn expect(&self, ahead: Ahead) {
+        self.inner.expect(ahead);
+    }
 }
 
 #[async_trait]
 impl Client for Faulty {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn claims(&self) -> Option<VaultId> {
+        self.inner.claims()
+    }
+
+    async fn turn(&self, ledger: &LedgerId) {
+        self.inner.turn(ledger).await;
     }
 
     async fn ledgers(&self) -> Outcome<Vec<LedgerId>> {

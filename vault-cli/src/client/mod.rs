@@ -1,21 +1,23 @@
 //! The one trait through which every verb reaches a vault, wherever it is. A folder answers in this process ([`local`]);
-//! a bucket uses the same service, and a server will answer over HTTP behind the same trait.
+//! a bucket uses the same service, and a server answers over HTTP ([`remote`]).
 //!
 //! A client is not trusted: it stores, lists and orders. What its answers mean is decided by the fold, in this process.
 
 #[cfg(debug_assertions)]
 mod faulty;
 pub mod local;
+pub mod remote;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, LedgerId, UploadId};
+use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
 
 use crate::error::{Failure, Kind, Outcome};
+use crate::settings::Globals;
 use crate::transfer::{PackStore, StoreError};
 
 /// What became of an append.
@@ -44,6 +46,11 @@ pub trait Client: PackStore {
     /// Where it is, as the user named it.
     fn location(&self) -> &str;
 
+    /// The vault that the place says it holds, before anything was signed or read. Believed only where it is a reason to stop.
+    fn claims(&self) -> Option<VaultId> {
+        None
+    }
+
     /// The names of all ledgers; nothing of them is read.
     async fn ledgers(&self) -> Outcome<Vec<LedgerId>>;
 
@@ -56,6 +63,9 @@ pub trait Client: PackStore {
 
     /// Appends an entry if its number is free.
     async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append>;
+
+    /// Waits for a turn at a ledger, where there are turns: after a lost append, before the ledger is read again.
+    async fn turn(&self, _ledger: &LedgerId) {}
 
     /// Deletes what epochs below the closed one left; how many objects went.
     async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64>;
@@ -77,7 +87,10 @@ pub trait Client: PackStore {
 ///
 /// # Errors
 /// If there is none, or of another version.
-pub async fn open(location: &str) -> Outcome<Arc<dyn Client>> {
+pub async fn open(location: &str, globals: &Globals) -> Outcome<Arc<dyn Client>> {
+    if remote::is_address(location) {
+        return ready(Arc::new(remote::open(location, globals).await?));
+    }
     ready(Arc::new(local::open(Path::new(location)).await?))
 }
 
@@ -86,6 +99,9 @@ pub async fn open(location: &str) -> Outcome<Arc<dyn Client>> {
 /// # Errors
 /// If the place is in use, or can't be written.
 pub async fn init(location: &str, genesis: Bytes) -> Outcome<Arc<dyn Client>> {
+    if remote::is_address(location) {
+        return Err(remote::no_init(location));
+    }
     ready(Arc::new(local::init(Path::new(location), genesis).await?))
 }
 
@@ -102,6 +118,10 @@ fn ready(client: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
 /// Turns what the store says of one object into a failure that names it.
 pub fn failed(name: &ObjectName) -> impl FnOnce(StoreError) -> Failure {
     move |error| {
+        let error = match said(name, error) {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
         let because = |e: &dyn std::error::Error| e.source().map_or_else(String::new, |s| format!(": {s}"));
         let why = format!("object {name}: {error}{}", because(&error));
         match error {
@@ -113,4 +133,11 @@ pub fn failed(name: &ObjectName) -> impl FnOnce(StoreError) -> Failure {
             }
         }
     }
+}
+
+/// What a server said of an object, which knows more than that the store failed.
+fn said(name: &ObjectName, error: StoreError) -> Result<Failure, StoreError> {
+    let StoreError::Failed(cause) = error else { return Err(error) };
+    let cause = cause.downcast::<remote::RemoteError>().map_err(StoreError::Failed)?;
+    Ok(Failure::from(*cause).at(format_args!("object {name}")))
 }

@@ -223,6 +223,7 @@ impl Stage {
             json: false,
             quiet: true,
             state: Some(self.folder.join(format!("{name}.state"))),
+            via_server: false,
             unlocked: crate::settings::Unlocked::default(),
         }
     }

@@ -74,6 +74,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Some(location) => location.as_str(),
         None => globals.location()?,
     };
+    if crate::client::remote::is_address(location) {
+        return Err(crate::client::remote::no_init(location));
+    }
     let out = globals.output();
     let state = globals.state()?;
     let card = globals.card()?;
@@ -114,7 +117,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 return Err(Failure::new(Kind::Conflict, format!("{location} became another vault in the meantime")));
             }
         },
-        Err(failure) if failure.kind == Kind::Conflict => adopt(location, &statement, failure).await?,
+        Err(failure) if failure.kind == Kind::Conflict => adopt(globals, location, &statement, failure).await?,
         Err(failure) => return Err(failure),
     };
     state.take_location(&id, client.location())?;
@@ -134,8 +137,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 /// A vault whose only entry is the genesis that this command would write, but for its time and nonce: an `init` that was interrupted, which goes on.
-async fn adopt(location: &str, wanted: &Statement, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
-    let client = crate::client::open(location).await?;
+async fn adopt(globals: &Globals, location: &str, wanted: &Statement, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
+    let client = crate::client::open(location, globals).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let [genesis] = entries.as_slice() else { return Err(failure) };
     let id = VaultId(entry_hash(None, genesis).0);

@@ -90,7 +90,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let state = globals.state()?;
     let card = globals.card()?;
     let location = args.at.as_deref().unwrap_or(&invitation.location);
-    let client = crate::client::open(location).await?;
+    let client = crate::client::open(location, globals).await?;
+    if client.claims().is_some_and(|claimed| claimed != invitation.vault) {
+        return Err(Failure::integrity(format!("{location}: another vault is served here"))
+            .hint("this is not the vault that you were invited to"));
+    }
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let vault = VaultState::fold(&invitation.vault, &entries).map_err(|e| {
         Failure::integrity(format!("{location}: {e}")).hint("this is not the vault that you were invited to")

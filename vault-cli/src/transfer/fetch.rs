@@ -21,7 +21,7 @@ use vault_core::pack::{
     round_to_groups,
 };
 
-use super::store::{ObjectError, PackStore, Retry};
+use super::store::{Ahead, ObjectError, PackStore, Retry};
 
 /// Groups objects up to this length are fetched whole; of longer ones only the part that is needed.
 const WHOLE_GROUPS: u64 = 1 << 20;
@@ -134,6 +134,7 @@ impl Fetcher {
     ) -> Result<impl Stream<Item = Result<Work, FetchError>> + use<>, FetchError> {
         let cutter = Cutter::new(body, wanted)?;
         let units = cutter.units(body)?;
+        self.expect(body, &units)?;
         let this = Arc::clone(self);
         let source =
             Arc::new(PackSource { fetcher: Arc::clone(self), body: Arc::clone(body), groups: GroupCache::default() });
@@ -154,6 +155,17 @@ impl Fetcher {
         let ordered = fetched.map(|task| async move { task.join().await? }).buffered(REQUESTS);
         let mut cutter = cutter;
         Ok(ordered.map(move |part| part.and_then(|part| cutter.cut(part))))
+    }
+
+    fn expect(&self, body: &Body, units: &[Unit]) -> Result<(), FetchError> {
+        let mut names: Vec<ObjectName> = Vec::new();
+        let mut last = None;
+        for unit in units.iter().filter(|unit| last.replace(unit.pack) != Some(unit.pack)) {
+            let entry = body.list.pack(unit.pack).map_err(|source| FetchError::Pack { name: body.groups_name(), source })?;
+            names.push(*body.pack_name(entry));
+        }
+        self.store.expect(Ahead::Read(names));
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ pub use journal::{Journal, JournalError, JournalHead, JournalProblem, Pending};
 pub use progress::{Phase, Progress};
 pub use put::{PutError, PutOptions, Upload, Uploaded, covers};
 pub use source::{Checksums, InputError, InputProblem};
-pub use store::{ObjectError, PackStore, Retry, StoreError};
+pub use store::{Ahead, ObjectError, PackStore, Retry, StoreError};
 pub use target::TargetProblem;
 pub use walk::{Argument, Found, Input, Kind, Skipped, Source, Stream, WalkError, walk};
 

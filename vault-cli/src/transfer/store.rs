@@ -25,6 +25,18 @@ pub trait PackStore: Send + Sync {
 
     /// An object's length, if it exists.
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError>;
+
+    /// Says which packs will be read or written soon, for a store that has to ask somebody before. It may do nothing.
+    fn expect(&self, _ahead: Ahead) {}
+}
+
+/// Packs that are wanted soon.
+#[derive(Debug, Clone)]
+pub enum Ahead {
+    /// To be read, in this order.
+    Read(Vec<ObjectName>),
+    /// To be written; its length.
+    Write(ObjectName, u64),
 }
 
 /// Why the store did not do it.

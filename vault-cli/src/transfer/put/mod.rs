@@ -34,7 +34,7 @@ use super::plain_len;
 use super::pool::{MAX_PACKS, PackBuffer, Pool};
 use super::progress::{Phase, Progress};
 use super::source::{Checksums, InputError, InputProblem, failed, stamp_of};
-use super::store::{ObjectError, PackStore, Retry};
+use super::store::{Ahead, ObjectError, PackStore, Retry};
 use super::walk::{Input, Source};
 use crate::random;
 
@@ -347,6 +347,8 @@ impl Upload {
     async fn ship(&self, ordinal: u32, filled: Filled) -> Result<(), PutError> {
         self.progress.phase(Phase::Moving);
         let Filled { index, buffer, jobs, left, right, checkpoint, plain } = filled;
+        let name = PackName(random::bytes());
+        self.store.expect(Ahead::Write(self.pack_name(name), buffer.as_ref().len() as u64));
         let (buffer, hash) = {
             // The semaphore is never closed.
             let _turn = self.sealers.acquire().await;
@@ -354,7 +356,7 @@ impl Upload {
         };
         let bytes = Bytes::from_owner(buffer);
         let length = u32::try_from(bytes.len()).unwrap_or(PACK_LEN);
-        let entry = PackEntry { name: PackName(random::bytes()), length, blake3: hash.root };
+        let entry = PackEntry { name, length, blake3: hash.root };
         {
             let _turn = self.uploads.acquire().await;
             self.put(&self.pack_name(entry.name), bytes).await?;

@@ -137,7 +137,12 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 /// A vault whose only entry is the genesis that this command would write, but for its time and nonce: an `init` that was interrupted, which goes on.
-async fn adopt(globals: &Globals, location: &str, wanted: &Statement, failure: Failure) -> Outcome<(Arc<dyn Client>, VaultId)> {
+async fn adopt(
+    globals: &Globals,
+    location: &str,
+    wanted: &Statement,
+    failure: Failure,
+) -> Outcome<(Arc<dyn Client>, VaultId)> {
     let client = crate::client::open(location, globals).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let [genesis] = entries.as_slice() else { return Err(failure) };

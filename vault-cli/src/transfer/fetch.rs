@@ -161,7 +161,8 @@ impl Fetcher {
         let mut names: Vec<ObjectName> = Vec::new();
         let mut last = None;
         for unit in units.iter().filter(|unit| last.replace(unit.pack) != Some(unit.pack)) {
-            let entry = body.list.pack(unit.pack).map_err(|source| FetchError::Pack { name: body.groups_name(), source })?;
+            let entry =
+                body.list.pack(unit.pack).map_err(|source| FetchError::Pack { name: body.groups_name(), source })?;
             names.push(*body.pack_name(entry));
         }
         self.store.expect(Ahead::Read(names));

@@ -95,6 +95,13 @@ impl Key {
         Self { unlocker, unlocked: OnceCell::new() }
     }
 
+    /// One that is unlocked already.
+    #[cfg(test)]
+    pub(super) fn of(custodian: Arc<dyn Custodian>) -> Self {
+        let unlocker = crate::settings::Globals::default().unlocker();
+        Self { unlocker, unlocked: OnceCell::new_with(Some(custodian)) }
+    }
+
     async fn unlocked(&self) -> Result<&Arc<dyn Custodian>, RemoteError> {
         let unlock = || async {
             // Somebody may type: that blocks a thread, which must be none of those that others wait for.
@@ -110,7 +117,12 @@ impl Key {
 
 impl Channel {
     /// Asks what answers at an address, and is ready to sign for the vault that it names.
-    pub(super) async fn open(place: Place, key: Key, greeting: &Patience, patience: Patience) -> Result<(Self, Hello), RemoteError> {
+    pub(super) async fn open(
+        place: Place,
+        key: Key,
+        greeting: &Patience,
+        patience: Patience,
+    ) -> Result<(Self, Hello), RemoteError> {
         let http = client(place.as_str(), place.is_loopback(), place.is_secure())?;
         let mut channel = Self { place, http, vault: String::new(), key, patience };
         let hello = greeting.run(|| channel.hello()).await?;
@@ -154,9 +166,7 @@ impl Channel {
         if ask.method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let response = send(request, ask.body.clone(), ask.wait)
-            .await
-            .map_err(|broken| broken.at(&self.place))?;
+        let response = send(request, ask.body.clone(), ask.wait).await.map_err(|broken| broken.at(&self.place))?;
         self.answer(response, ask.longest, ask.wait).await
     }
 
@@ -234,7 +244,9 @@ impl Channel {
                 return Err(self.too_far_apart(problem.api.as_deref().unwrap_or_default()));
             }
             // Many things say 404 or 403 of a path that they do not know.
-            Err(RemoteError::Status { status, by_server: false, .. }) if status < 500 && status != 429 && status != 407 => {
+            Err(RemoteError::Status { status, by_server: false, .. })
+                if status < 500 && status != 429 && status != 407 =>
+            {
                 return Err(self.stranger(format!("it answered with status {status}")));
             }
             answer => answer?,
@@ -269,7 +281,10 @@ impl Channel {
         let list: Vec<String> = theirs.iter().take(8).map(u32::to_string).collect();
         let failure = Failure::new(
             Kind::Other,
-            format!("{place}: the server speaks version {} of the protocol, and this seqvault version {API}", list.join(", ")),
+            format!(
+                "{place}: the server speaks version {} of the protocol, and this seqvault version {API}",
+                list.join(", ")
+            ),
         );
         let is_newer = theirs.iter().all(|version| *version > API);
         RemoteError::Here(failure.hint(if is_newer {

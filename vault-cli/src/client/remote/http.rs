@@ -46,10 +46,9 @@ impl Broken {
                 why: format!("nothing moved for {} s", time.as_secs()),
                 hint: "check the network, or ask who runs the server",
             },
-            Self::TooLong(longest) => RemoteError::Nonsense {
-                place: place.to_owned(),
-                why: format!("it is longer than {longest} bytes"),
-            },
+            Self::TooLong(longest) => {
+                RemoteError::Nonsense { place: place.to_owned(), why: format!("it is longer than {longest} bytes") }
+            }
         }
     }
 }
@@ -131,7 +130,9 @@ pub(super) async fn read(mut response: Response, longest: u64, wait: Duration) -
     // What is told of its length is somebody else's word: no more than a pack is made ready for it.
     let ready = usize::try_from(told.min(1 << 25)).unwrap_or_default();
     let mut bytes = BytesMut::with_capacity(ready);
-    while let Some(piece) = timeout(wait, response.chunk()).await.map_err(|_| Broken::Stalled(wait))?.map_err(Broken::Transport)? {
+    while let Some(piece) =
+        timeout(wait, response.chunk()).await.map_err(|_| Broken::Stalled(wait))?.map_err(Broken::Transport)?
+    {
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 > longest {
             return Err(Broken::TooLong(longest));

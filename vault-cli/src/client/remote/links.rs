@@ -193,7 +193,12 @@ impl Links {
     }
 
     /// Writes a pack.
-    pub(super) async fn put(&self, channel: &Channel, name: &ObjectName, bytes: &Bytes) -> Result<Straight<()>, RemoteError> {
+    pub(super) async fn put(
+        &self,
+        channel: &Channel,
+        name: &ObjectName,
+        bytes: &Bytes,
+    ) -> Result<Straight<()>, RemoteError> {
         let of = Move::Put(name.clone(), bytes.len() as u64);
         self.go(channel, &of, None, Some(bytes), MAX_XML).await.map(|done| match done {
             Straight::Done(_) => Straight::Done(()),
@@ -248,7 +253,8 @@ impl Links {
                 Err(broken) => return self.lost(broken.of(&host, is_secure)),
             };
             let status = response.status().as_u16();
-            let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
+            let retry_after =
+                response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
             let limit = if matches!(status, 200 | 206) && !is_put { longest } else { MAX_XML };
             let bytes = match read(response, limit, STALLED).await {
                 Ok(bytes) => bytes,
@@ -283,7 +289,11 @@ impl Links {
     /// What it means that the store did not answer.
     fn lost<T>(&self, error: RemoteError) -> Result<Straight<T>, RemoteError> {
         // A store that was reached before will be again; one that never was may be out of reach from here.
-        if self.worked.load(Ordering::Relaxed) && error.is_transient() { Err(error) } else { Ok(self.not_from_here(&error)) }
+        if self.worked.load(Ordering::Relaxed) && error.is_transient() {
+            Err(error)
+        } else {
+            Ok(self.not_from_here(&error))
+        }
     }
 
     fn not_from_here<T>(&self, error: &RemoteError) -> Straight<T> {
@@ -295,7 +305,8 @@ impl Links {
     fn give_up(&self, why: &str) {
         self.use_them.store(false, Ordering::Relaxed);
         if !self.told.swap(true, Ordering::Relaxed) {
-            self.output.note(&format!("warning: the server's store: {why}; packs go through the server (--via-server)"));
+            self.output
+                .note(&format!("warning: the server's store: {why}; packs go through the server (--via-server)"));
         }
     }
 

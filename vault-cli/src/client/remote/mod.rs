@@ -19,6 +19,8 @@ mod place;
 mod trouble;
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;
 
 use std::ops::Range;
@@ -97,8 +99,9 @@ pub async fn open(location: &str, globals: &Globals) -> Outcome<Remote> {
 /// Why no vault is made at a server's address.
 #[must_use]
 pub fn no_init(location: &str) -> Failure {
-    Failure::usage(format!("{location}: a vault is made in a folder or a bucket, not through a server"))
-        .hint("make it there (`seqvault init s3://BUCKET/PREFIX` or `seqvault init FOLDER`), then serve it: `seqvault serve`")
+    Failure::usage(format!("{location}: a vault is made in a folder or a bucket, not through a server")).hint(
+        "make it there (`seqvault init s3://BUCKET/PREFIX` or `seqvault init FOLDER`), then serve it: `seqvault serve`",
+    )
 }
 
 fn object(name: &ObjectName) -> String {
@@ -111,7 +114,12 @@ fn ledger(id: &LedgerId) -> String {
 
 impl Inner {
     /// Reads an object, or a range of it, straight or through the server. The status tells a part from the whole.
-    async fn read(&self, name: &ObjectName, range: Option<Range<u64>>, longest: u64) -> Result<(u16, Bytes), StoreError> {
+    async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+        longest: u64,
+    ) -> Result<(u16, Bytes), StoreError> {
         let mut ask = Ask::get(object(name), longest);
         ask.range.clone_from(&range);
         let (ask, range) = (&ask, range.as_ref());
@@ -148,7 +156,11 @@ impl Inner {
             self.expect_status(&answer, 201).map(|()| true)
         };
         let is_new = self.channel.patiently(attempt).await.map_err(RemoteError::of_object)?;
-        if is_new || *bytes == self.read(name, None, bytes.len() as u64).await?.1 { Ok(()) } else { Err(StoreError::Differs) }
+        if is_new || *bytes == self.read(name, None, bytes.len() as u64).await?.1 {
+            Ok(())
+        } else {
+            Err(StoreError::Differs)
+        }
     }
 
     fn expect_status(&self, answer: &Answer, status: u16) -> Result<(), RemoteError> {
@@ -222,7 +234,8 @@ impl PackStore for Remote {
         let ask = Ask { method: Method::HEAD, ..Ask::get(object(name), 0) };
         match self.inner.channel.ask(&ask).await {
             Ok(answer) => {
-                let length = answer.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
+                let length =
+                    answer.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
                 length.map(Some).ok_or_else(|| self.inner.channel.nonsense("it names no length").of_object())
             }
             // An answer to HEAD has no body that would say more.
@@ -309,7 +322,8 @@ impl Client for Remote {
     }
 
     async fn doctor(&self, repair: bool) -> Outcome<Derived> {
-        let Examined { findings, repaired, damaged } = self.inner.act("/v1/doctor".to_owned(), &Examine { repair }).await?;
+        let Examined { findings, repaired, damaged } =
+            self.inner.act("/v1/doctor".to_owned(), &Examine { repair }).await?;
         Ok(Derived { findings, repaired, damaged })
     }
 }

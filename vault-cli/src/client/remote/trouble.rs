@@ -103,9 +103,7 @@ impl RemoteError {
                 // Each attempt has its own nonce; a box between may have sent one twice.
                 Some(Type::Replayed) => true,
                 Some(Type::Quota) => retry_after.is_some(),
-                Some(
-                    Type::TooMany | Type::Internal | Type::Busy | Type::Stopping | Type::Storage,
-                ) => true,
+                Some(Type::TooMany | Type::Internal | Type::Busy | Type::Stopping | Type::Storage) => true,
                 Some(_) => false,
                 None => is_passing(problem.status),
             },
@@ -184,7 +182,9 @@ fn of_problem(problem: &Problem, text: String) -> Failure {
     match known {
         Type::Clock => skewed(problem.time, &text),
         Type::Malformed | Type::Method | Type::NoSuchResource | Type::Length => of(Kind::Other, UPDATE),
-        Type::Unsigned | Type::Replayed => of(Kind::Refused, "something between may change requests: ask who runs the server"),
+        Type::Unsigned | Type::Replayed => {
+            of(Kind::Refused, "something between may change requests: ask who runs the server")
+        }
         Type::BadSignature => of(
             Kind::Refused,
             "a proxy before the server may change host or path: who runs it checks the server's --name",
@@ -303,7 +303,10 @@ pub(super) fn sort(place: &str, is_secure: bool, error: reqwest::Error) -> Remot
         return insecure(words(&root.text), "check SEQVAULT_CA and SSL_CERT_FILE");
     }
     if error.is_dns() {
-        return unreachable("there is no such host, or no name server answers", "check the address's host and the network");
+        return unreachable(
+            "there is no such host, or no name server answers",
+            "check the address's host and the network",
+        );
     }
     if error.is_timeout() {
         return unreachable("it does not answer in time", check);

@@ -308,11 +308,11 @@ fn refuse_plain(listen: &[SocketAddr], tls: bool, behind_proxy: bool) -> Result<
 fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
     let wide = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     Ok(Limits {
-        body: at_least("--max-body", settings.max_body.unwrap_or(128 << 20), 1 << 20)?,
+        body: at_least("--max-body", settings.max_body.unwrap_or(80 << 20), 1 << 20)?,
         requests: wide(at_least("--max-requests", settings.max_requests.unwrap_or(256), 1)?),
         connections: wide(at_least("--max-connections", settings.max_connections.unwrap_or(1024), 1)?),
         rate: at_least("--max-rate", settings.max_rate.unwrap_or(1000), 1)?,
-        links: at_least("--max-links", settings.max_links.unwrap_or(1024), 1)?,
+        links: at_least("--max-links", settings.max_links.unwrap_or(20_000), 1)?,
         uploads: at_least("--max-uploads", settings.max_uploads.unwrap_or(64), 1)?,
     })
 }

@@ -5,15 +5,17 @@
 //! |---|---|
 //! | keep objects so that an acknowledged one is whole and lasts | [`store`] |
 //! | read and append ledgers, put and delete what they name | [`vault`] |
-//! | answer over HTTP | [`http`] |
+//! | answer requests over HTTP | [`http`] |
+//! | know what both sides of a request mean by it | [`wire`] |
 //! | be told what to do; start, run, stop | [`config`], [`process`] |
 //!
-//! The service speaks no protocol. A client in the same process calls [`vault::Vault`]; the server is one more caller of it, and S3 is
+//! [`vault`] knows no protocol. A client in the same process calls [`vault::Vault`]; the server is one more caller of it, and S3 is
 //! one more [`object_store::ObjectStore`] below [`store::Store`].
 
 pub mod config;
 pub mod http;
 pub mod process;
 pub mod store;
+pub mod text;
 pub mod vault;
 pub mod wire;

@@ -17,7 +17,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Args, Config, TlsFiles};
+use crate::config::{Args, Config, Links, TlsFiles};
+use crate::http;
+use crate::http::Service;
 use crate::http::health::{self, Health};
 use crate::http::metrics::{self, Metrics};
 use crate::http::serve::Shared;
@@ -95,7 +97,8 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
     let health = Health::new(vault.clone(), stopping.clone(), Arc::clone(&metrics));
     let watch =
         Watch { metrics: Arc::clone(&metrics), body_timeout: config.timeouts.body, behind_proxy: config.behind_proxy };
-    let app = watched(health::router(Arc::clone(&health)), watch.clone());
+    let service = Service::new(vault.clone(), served(config));
+    let app = watched(http::router(service).merge(health::router(Arc::clone(&health))), watch.clone());
     let limits = config.limits;
     let mut shared = Shared::new(app, config.timeouts, limits.connections, Arc::clone(&metrics), stopping);
     let certificates =
@@ -135,6 +138,23 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
     }
     let _ = end.send(true);
     Ok(())
+}
+
+/// What requests are bounded by.
+fn served(config: &Config) -> http::Settings {
+    let limits = config.limits;
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    http::Settings {
+        names: config.names.iter().map(ToString::to_string).collect(),
+        links: config.links != Links::Off,
+        requests: limits.requests,
+        buffered: limits.body,
+        rate: limits.rate,
+        burst: limits.rate.saturating_mul(2),
+        held_links: count(limits.links),
+        open_uploads: count(limits.uploads),
+        ..http::Settings::default()
+    }
 }
 
 fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {

@@ -79,7 +79,7 @@ pub struct Settings {
     #[arg(long, value_enum, env = "SEQVAULT_SERVER_LINKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub links: Option<Links>,
-    /// Longest body in bytes [default: 134217728]
+    /// Longest body in bytes, and how many bytes of bodies are held in memory at once [default: 83886080]
     #[arg(long, value_name = "BYTES", env = "SEQVAULT_SERVER_MAX_BODY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body: Option<u64>,
@@ -95,7 +95,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "SEQVAULT_SERVER_MAX_RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
-    /// Links that a member may hold at once [default: 1024]
+    /// Links that a member may hold at once [default: 20000]
     #[arg(long, value_name = "N", env = "SEQVAULT_SERVER_MAX_LINKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_links: Option<u32>,

@@ -11,11 +11,12 @@
 //! | append a statement, and what must be there before | `append`, `named` |
 //! | write and read packs, manifests, seals | `objects` |
 //! | delete what a statement allows to delete | `remove` |
-//! | check and repair what is derived | `doctor` |
+//! | check and repair what is derived, and say it in words | `doctor`, `examine` |
 
 mod append;
 mod bundle;
 mod doctor;
+mod examine;
 mod named;
 mod objects;
 mod read;
@@ -36,6 +37,7 @@ use crate::store::{Creation, ProbeError, Probing, SCRATCH, Store, StoreError, pr
 
 pub use append::{Append, AppendError};
 pub use doctor::{Doctor, Finding, Ledger, Report};
+pub use examine::Examined;
 pub use objects::{PutError, max_len};
 pub use read::LedgerError;
 pub use remove::{RemoveError, Removed};

@@ -86,6 +86,46 @@ impl Vault {
         self.read(ledger, &index).await
     }
 
+    /// The stored bytes of entries from a number on, until an answer has `max` bytes, and whether there are more. The first one is there
+    /// however long it is.
+    ///
+    /// # Errors
+    /// As [`Self::entries`].
+    pub async fn entries_at_most(
+        &self,
+        ledger: &LedgerId,
+        from: u64,
+        single: bool,
+        max: usize,
+    ) -> Result<(Vec<Bytes>, bool), LedgerError> {
+        let mut index = self.index(ledger, from).await?;
+        if single {
+            index.bundles.clear();
+        }
+        let pieces = stream::iter(plan(&index)).map(|piece| self.read_piece(ledger, piece, &index.bundles));
+        let mut read = std::pin::pin!(pieces.buffered(AT_ONCE));
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while let Some(piece) = read.try_next().await? {
+            for entry in piece {
+                bytes += entry.len();
+                if bytes > max && !entries.is_empty() {
+                    return Ok((entries, true));
+                }
+                entries.push(entry);
+            }
+        }
+        Ok((entries, false))
+    }
+
+    /// The number that is free in a ledger.
+    ///
+    /// # Errors
+    /// If the store fails or there is a gap behind what is known.
+    pub async fn next(&self, ledger: &LedgerId) -> Result<u64, LedgerError> {
+        let known = self.known_entries(ledger);
+        Ok(self.index(ledger, known.saturating_sub(1)).await?.numbers.end)
+    }
+
     async fn read(&self, ledger: &LedgerId, index: &Index) -> Result<Vec<Bytes>, LedgerError> {
         let pieces = plan(index);
         let read = stream::iter(pieces).map(|piece| self.read_piece(ledger, piece, &index.bundles));

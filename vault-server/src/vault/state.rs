@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, Digest, LedgerId};
-use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
+use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ledger::dataset::{CreationError, DatasetState, UploadStatus, creator_of};
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Entry, Reservation, Said, VaultHead};
@@ -129,6 +129,29 @@ impl Vault {
     /// If a ledger can't be read.
     pub async fn exposure(&self, recipient: Digest) -> Result<ExposureState, StateError> {
         self.exposure_with(recipient, None).await
+    }
+
+    /// The vault ledger's state as the last look left it; it may be old. `None` before the first look.
+    #[must_use]
+    pub fn known_state(&self) -> Option<Arc<VaultState>> {
+        lock(&self.folds.vault).as_ref().map(|known| Arc::clone(&known.state))
+    }
+
+    /// How many uploads a member has open in the datasets that are in the cache.
+    #[must_use]
+    pub fn open_uploads(&self, member: &MemberId) -> usize {
+        let kept = lock(&self.folds.datasets);
+        let uploads = kept.iter().flat_map(|(_, known, _)| known.state.uploads().values());
+        uploads.filter(|upload| upload.status == UploadStatus::Open && upload.author == *member).count()
+    }
+
+    /// How many entries of a ledger the cache knows.
+    pub(super) fn known_entries(&self, ledger: &LedgerId) -> u64 {
+        match ledger {
+            LedgerId::Vault => lock(&self.folds.vault).as_ref().map_or(0, |known| known.entries),
+            LedgerId::Dataset(dataset) => self.folds.dataset(dataset).map_or(0, |(known, _)| known.entries),
+            LedgerId::Exposure(_) => 0,
+        }
     }
 
     pub(super) async fn known_vault(&self) -> Result<Known<VaultState>, StateError> {

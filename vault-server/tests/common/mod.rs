@@ -68,6 +68,11 @@ impl Person {
         *self.card.id()
     }
 
+    /// Signs any bytes.
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes)
+    }
+
     fn stored(&self) -> B64 {
         B64(self.card.stored().to_vec())
     }

@@ -1,0 +1,73 @@
+//! Bodies: bounded by their kind, held in a bounded memory, and what was signed before they have an effect. Spec 7.2, 7.5.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use vault_core::hazmat::kdf::sha256;
+
+use super::problem::Refused;
+use super::service::{Place, Service};
+use crate::wire::problem::Type;
+
+/// Longest body of JSON.
+pub(super) const MAX_JSON: u64 = 64 << 10;
+/// Bytes that are hashed at once without leaving the runtime's threads: about a millisecond.
+const QUICK: usize = 256 << 10;
+
+/// A body that is what was signed, and its place in memory.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    _place: Place,
+}
+
+/// Reads a body of the length and digest that were signed.
+pub(super) async fn whole(
+    service: &Service,
+    body: Body,
+    length: u64,
+    digest: [u8; 32],
+    max: u64,
+) -> Result<Whole, Refused> {
+    if length > max {
+        return Err(Refused::too_large(length, max));
+    }
+    let place = service.buffer(length).await?;
+    let bytes = read(body, length).await?;
+    if hash(&bytes).await? == digest { Ok(Whole { bytes, _place: place }) } else { Err(changed()) }
+}
+
+pub(super) fn changed() -> Refused {
+    Refused::new(Type::Digest, "the body is not what was signed")
+}
+
+async fn read(mut body: Body, length: u64) -> Result<Bytes, Refused> {
+    let length = usize::try_from(length).map_err(|_| Refused::malformed("the body is too long"))?;
+    // Room as it fills: a length alone is only a claim.
+    let mut bytes = BytesMut::with_capacity(length.min(QUICK));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Refused::malformed(format!("the body broke off: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.is_empty() && data.len() == length {
+            return Ok(data);
+        }
+        bytes.extend_from_slice(&data);
+        if bytes.len() > length {
+            break;
+        }
+    }
+    if bytes.len() == length {
+        Ok(bytes.freeze())
+    } else {
+        Err(Refused::malformed("the body has another length than its header says"))
+    }
+}
+
+async fn hash(bytes: &Bytes) -> Result<[u8; 32], Refused> {
+    if bytes.len() <= QUICK {
+        return Ok(sha256(bytes));
+    }
+    let bytes = bytes.clone();
+    let hashed = tokio::task::spawn_blocking(move || sha256(&bytes)).await;
+    hashed.map_err(|_| Refused::new(Type::Stopping, "the server is going down"))
+}

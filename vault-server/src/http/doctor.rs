@@ -1,0 +1,20 @@
+//! POST `/v1/doctor`: a check of what is derived. Spec sections 6.3, 7.1.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+
+use super::problem::Outcome;
+use super::rights::Act;
+use super::service::Service;
+use super::signed::Signed;
+use crate::wire::{Examine, Examined};
+
+/// Looks at everything, and makes again what can be if it is asked to.
+pub(super) async fn examine(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Examined>> {
+    let Examine { repair } = signed.json(body).await?;
+    let asker = signed.asker().await?;
+    asker.may(Act::Doctor, None)?;
+    let examined = service.vault().examine(asker.now, repair).await?;
+    Ok(Json(Examined { findings: examined.findings, repaired: examined.repaired, damaged: examined.damaged }))
+}

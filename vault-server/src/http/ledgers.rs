@@ -1,0 +1,183 @@
+//! Ledgers: their names, their entries, appends and turns. Spec sections 7.1, 7.3, 7.5.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use vault_core::ids::{LedgerId, MemberId};
+use vault_core::layout::MAX_NUMBER;
+use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Known};
+
+use super::problem::{Outcome, Refused};
+use super::rights::Act;
+use super::service::{Service, parse_query};
+use super::signed::{Asker, Signed};
+use super::turns::TURN;
+use crate::vault::Append;
+use crate::wire::problem::Type;
+use crate::wire::{self, Ledgers, Turn, entries as framing};
+
+const MORE: HeaderName = HeaderName::from_static(wire::MORE);
+
+/// GET `/v1/ledgers`
+pub(super) async fn names(State(service): State<Service>, signed: Signed) -> Outcome<Json<Ledgers>> {
+    signed.asker().await?.may(Act::Ledgers, None)?;
+    let names = service.looks().names().await?;
+    Ok(Json(Ledgers { ledgers: names.iter().map(ToString::to_string).collect() }))
+}
+
+/// GET `/v1/ledgers/vault/entries`
+pub(super) async fn vault_entries(State(service): State<Service>, signed: Signed, query: RawQuery) -> Outcome {
+    let asker = signed.asker_of_vault_ledger().await?;
+    read(&service, &asker, &LedgerId::Vault, query).await
+}
+
+/// GET `/v1/ledgers/<kind>/<id>/entries`
+pub(super) async fn entries(
+    State(service): State<Service>,
+    signed: Signed,
+    Path((kind, id)): Path<(String, String)>,
+    query: RawQuery,
+) -> Outcome {
+    let asker = signed.asker().await?;
+    read(&service, &asker, &ledger(&kind, &id)?, query).await
+}
+
+/// PUT `/v1/ledgers/vault/entries/<seq>`
+pub(super) async fn append_to_vault(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(seq): Path<String>,
+    body: Body,
+) -> Outcome<StatusCode> {
+    let asker = signed.asker_of_vault_ledger().await?;
+    write(&service, &signed, &asker, LedgerId::Vault, &seq, body).await
+}
+
+/// PUT `/v1/ledgers/<kind>/<id>/entries/<seq>`
+pub(super) async fn append(
+    State(service): State<Service>,
+    signed: Signed,
+    Path((kind, id, seq)): Path<(String, String, String)>,
+    body: Body,
+) -> Outcome<StatusCode> {
+    let asker = signed.asker().await?;
+    write(&service, &signed, &asker, ledger(&kind, &id)?, &seq, body).await
+}
+
+/// POST `/v1/ledgers/vault/turn`
+pub(super) async fn vault_turn(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Turn>> {
+    let asker = signed.asker_of_vault_ledger().await?;
+    take_turn(&service, &signed, &asker, &LedgerId::Vault, body).await
+}
+
+/// POST `/v1/ledgers/<kind>/<id>/turn`
+pub(super) async fn turn(
+    State(service): State<Service>,
+    signed: Signed,
+    Path((kind, id)): Path<(String, String)>,
+    body: Body,
+) -> Outcome<Json<Turn>> {
+    let asker = signed.asker().await?;
+    take_turn(&service, &signed, &asker, &ledger(&kind, &id)?, body).await
+}
+
+async fn read(service: &Service, asker: &Asker, ledger: &LedgerId, RawQuery(query): RawQuery) -> Outcome {
+    let (from, single) = span(query.as_deref())?;
+    asker.may(Act::Ledgers, None)?;
+    let part = service.looks().entries(ledger, from, single).await?;
+    let length = part.entries.iter().map(|entry| entry.len() + 4).sum();
+    let mut bytes = BytesMut::with_capacity(length);
+    for entry in part.entries.iter() {
+        framing::emit(entry, &mut bytes).map_err(|e| Refused::new(Type::Internal, e.to_string()))?;
+    }
+    Ok(framed(bytes, part.more))
+}
+
+fn framed(bytes: BytesMut, more: bool) -> Response {
+    let mut response = bytes.freeze().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(wire::ENTRIES));
+    if more {
+        response.headers_mut().insert(MORE, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+async fn write(
+    service: &Service,
+    signed: &Signed,
+    asker: &Asker,
+    ledger: LedgerId,
+    seq: &str,
+    body: Body,
+) -> Outcome<StatusCode> {
+    let seq = number(seq)?;
+    asker.may(Act::Append, None)?;
+    let body = signed.whole(body, MAX_ENTRY as u64).await?;
+    check_quota(service, &asker.member, &body.bytes)?;
+    let head = service.turns().append(&ledger, &asker.member).await?;
+    let vault = service.vault().clone();
+    // Done to its end, whether the client waits for the answer or not.
+    let append = tokio::spawn(async move {
+        let appended = vault.append(&ledger, seq, body.bytes.clone()).await;
+        drop((head, body));
+        appended
+    });
+    match append.await.map_err(|_| super::waves::Broken)?? {
+        Append::Appended => Ok(StatusCode::CREATED),
+        Append::Taken { .. } => Err(Refused::new(Type::Taken, format!("another entry has the number {seq}"))),
+    }
+}
+
+/// Whoever opens an upload may not have too many open already.
+fn check_quota(service: &Service, member: &MemberId, stored: &[u8]) -> Result<(), Refused> {
+    let opens = Entry::parse(stored).is_ok_and(
+        |entry| matches!(&entry.said, Known::Known(statement) if matches!(statement.body, Said::UploadOpened(_))),
+    );
+    let max = service.settings().open_uploads;
+    if !opens || service.vault().open_uploads(member) < max {
+        return Ok(());
+    }
+    Err(Refused::new(Type::Quota, format!("member {member} has {max} uploads open; commit or close some")))
+}
+
+async fn take_turn(
+    service: &Service,
+    signed: &Signed,
+    asker: &Asker,
+    ledger: &LedgerId,
+    body: Body,
+) -> Outcome<Json<Turn>> {
+    signed.whole(body, 0).await?;
+    asker.may(Act::Ledgers, None)?;
+    service.turns().take(ledger, &asker.member).await?;
+    let next = service.vault().next(ledger).await.map_err(|e| Refused::from(&e))?;
+    Ok(Json(Turn { next, milliseconds: u64::try_from(TURN.as_millis()).unwrap_or(u64::MAX) }))
+}
+
+fn ledger(kind: &str, id: &str) -> Result<LedgerId, Refused> {
+    format!("{kind}/{id}").parse().map_err(|e| Refused::malformed(format!("{kind}/{id}: {e}")))
+}
+
+/// `from` and `single` of a query.
+fn span(query: Option<&str>) -> Result<(u64, bool), Refused> {
+    let (mut from, mut single) = (0, false);
+    for (name, value) in parse_query(query)? {
+        match (name, value) {
+            ("from", value) => from = number(value)?,
+            ("single", "true") => single = true,
+            ("single", "false") => {}
+            _ => return Err(Refused::malformed(format!("the query has an unknown part {name:?}"))),
+        }
+    }
+    Ok((from, single))
+}
+
+/// A number as it must be written: digits, no zero before them.
+fn number(text: &str) -> Result<u64, Refused> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let number = text.parse().ok().filter(|number| plain && *number <= MAX_NUMBER);
+    number.ok_or_else(|| Refused::malformed(format!("{text:?} is no number of an entry")))
+}

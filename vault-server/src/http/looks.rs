@@ -1,0 +1,96 @@
+//! Looks at the ledgers, shared by the requests that wait for them. Spec section 7.5.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vault_core::ids::{DatasetId, LedgerId};
+use vault_core::ledger::dataset::CreationError;
+use vault_core::ledger::vault::VaultState;
+
+use super::problem::Refused;
+use super::waves::Waves;
+use crate::store::StoreError;
+use crate::vault::{LedgerError, StateError, Vault, View};
+
+/// Bytes of entries in an answer, and one entry more at most.
+const MAX_ANSWER: usize = 8 << 20;
+
+type Found<T, E> = Result<T, Arc<E>>;
+
+/// Entries of a ledger.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Their stored bytes.
+    pub(super) entries: Arc<Vec<Bytes>>,
+    /// Whether there are more.
+    pub(super) more: bool,
+}
+
+/// All looks that run.
+#[derive(Debug)]
+pub(super) struct Looks {
+    vault: Vault,
+    states: Waves<(), Found<Arc<VaultState>, StateError>>,
+    views: Waves<DatasetId, Found<View, StateError>>,
+    entries: Waves<(LedgerId, u64, bool), Found<Part, LedgerError>>,
+    names: Waves<(), Found<Arc<Vec<LedgerId>>, StoreError>>,
+}
+
+impl Looks {
+    pub(super) fn new(vault: Vault) -> Self {
+        Self {
+            vault,
+            states: Waves::default(),
+            views: Waves::default(),
+            entries: Waves::default(),
+            names: Waves::default(),
+        }
+    }
+
+    /// The vault ledger's state, read from now on.
+    pub(super) async fn state(&self) -> Result<Arc<VaultState>, Refused> {
+        let vault = self.vault.clone();
+        let look = move || {
+            let vault = vault.clone();
+            async move { vault.state().await.map_err(Arc::new) }
+        };
+        Ok(self.states.look((), look).await??)
+    }
+
+    /// A dataset's state, read from now on; `None` if its ledger creates none.
+    pub(super) async fn view(&self, dataset: &DatasetId) -> Result<Option<View>, Refused> {
+        let (vault, id) = (self.vault.clone(), dataset.clone());
+        let look = move || {
+            let (vault, id) = (vault.clone(), id.clone());
+            async move { vault.view(&id).await.map_err(Arc::new) }
+        };
+        match self.views.look(dataset.clone(), look).await? {
+            Ok(view) => Ok(Some(view)),
+            Err(e) if matches!(*e, StateError::Creation { source: CreationError::Missing, .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// A ledger's entries from a number on, as many as one answer takes.
+    pub(super) async fn entries(&self, ledger: &LedgerId, from: u64, single: bool) -> Result<Part, Refused> {
+        let (vault, of) = (self.vault.clone(), ledger.clone());
+        let look = move || {
+            let (vault, of) = (vault.clone(), of.clone());
+            async move {
+                let (entries, more) = vault.entries_at_most(&of, from, single, MAX_ANSWER).await.map_err(Arc::new)?;
+                Ok(Part { entries: Arc::new(entries), more })
+            }
+        };
+        Ok(self.entries.look((ledger.clone(), from, single), look).await??)
+    }
+
+    /// The names of all ledgers.
+    pub(super) async fn names(&self) -> Result<Arc<Vec<LedgerId>>, Refused> {
+        let vault = self.vault.clone();
+        let look = move || {
+            let vault = vault.clone();
+            async move { vault.ledger_names().await.map(Arc::new).map_err(Arc::new) }
+        };
+        Ok(self.names.look((), look).await??)
+    }
+}

@@ -1,0 +1,83 @@
+//! Deletions: what a statement gave up, and what no statement names. Spec sections 6.2, 7.1, 7.3.
+//!
+//! The rights are judged here and what may be deleted in the vault's service, each by a state that is read for it.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use vault_core::ids::{DatasetId, UploadId};
+
+use super::objects::{allow, parse};
+use super::problem::{Outcome, Refused};
+use super::rights::Act;
+use super::service::Service;
+use super::signed::Signed;
+use crate::vault::{RemoveError, Removed};
+use crate::wire::problem::Type;
+use crate::wire::{DeleteEpochs, DeleteHidden, Deleted, Sweep};
+
+/// DELETE `/v1/objects/<name>`
+pub(super) async fn withdraw(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(name): Path<String>,
+) -> Outcome<Json<Deleted>> {
+    let name = parse(&name)?;
+    allow(&signed, Act::Withdraw(&name), &name).await?;
+    to_the_end(async move { service.vault().withdraw(&name).await }).await
+}
+
+/// POST `/v1/datasets/<id>/delete-epochs`
+pub(super) async fn delete_epochs(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(dataset): Path<String>,
+    body: Body,
+) -> Outcome<Json<Deleted>> {
+    let DeleteEpochs { below } = signed.json(body).await?;
+    let dataset = allowed(&signed, &dataset, Act::Clean).await?;
+    to_the_end(async move { service.vault().delete_epochs(&dataset, below).await }).await
+}
+
+/// POST `/v1/datasets/<id>/sweep`
+pub(super) async fn sweep(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(dataset): Path<String>,
+    body: Body,
+) -> Outcome<Json<Deleted>> {
+    let Sweep { upload } = signed.json(body).await?;
+    let upload: UploadId = upload.parse().map_err(|e| Refused::malformed(format!("{upload}: {e}")))?;
+    let dataset = allowed(&signed, &dataset, Act::Sweep(&upload)).await?;
+    to_the_end(async move { service.vault().sweep(&dataset, &upload).await }).await
+}
+
+/// POST `/v1/datasets/<id>/delete-hidden`
+pub(super) async fn delete_hidden(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(dataset): Path<String>,
+    body: Body,
+) -> Outcome<Json<Deleted>> {
+    let DeleteHidden {} = signed.json(body).await?;
+    let dataset = allowed(&signed, &dataset, Act::Clean).await?;
+    to_the_end(async move { service.vault().delete_hidden(&dataset).await }).await
+}
+
+async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<DatasetId, Refused> {
+    let dataset: DatasetId = dataset.parse().map_err(|e| Refused::malformed(format!("{dataset}: {e}")))?;
+    let (asker, view) = signed.in_dataset(&dataset).await?;
+    let Some(view) = view else {
+        return Err(Refused::new(Type::NotFound, format!("there is no dataset {dataset}")));
+    };
+    asker.may(act, Some(&view))?;
+    Ok(dataset)
+}
+
+/// Done to its end, whether the client waits for the answer or not.
+async fn to_the_end(
+    removal: impl Future<Output = Result<Removed, RemoveError>> + Send + 'static,
+) -> Outcome<Json<Deleted>> {
+    let removed = tokio::spawn(removal).await.map_err(|_| super::waves::Broken)??;
+    Ok(Json(Deleted { objects: removed.objects, kept: false }))
+}

@@ -1,0 +1,272 @@
+//! What all requests share: the vault, the settings, and what is counted. Spec section 7.5.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use vault_core::ids::{CardId, MemberId};
+
+use super::looks::Looks;
+use super::nonces::{Nonces, NotNew, REMEMBERED};
+use super::problem::Refused;
+use super::rate::{Held, Rates};
+use super::turns::Turns;
+use crate::vault::Vault;
+use crate::wire::problem::Type;
+
+/// Nonces that are remembered in all.
+const MAX_NONCES: usize = 2_000_000;
+/// What a place in the buffers is counted in.
+const KIB: u64 = 1024;
+
+/// Where a server's time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Clock {
+    /// The system.
+    #[default]
+    System,
+    /// Each request's own signature: for tests that move people's clocks.
+    #[cfg(debug_assertions)]
+    Trusting,
+}
+
+impl Clock {
+    /// The system's clock; in debug builds `SEQVAULT_TEST_TRUST_CLOCK=1` trusts the requests'.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        #[cfg(debug_assertions)]
+        if std::env::var_os("SEQVAULT_TEST_TRUST_CLOCK").is_some_and(|value| value == "1") {
+            return Self::Trusting;
+        }
+        Self::System
+    }
+}
+
+/// What a server is told. The defaults suit a core facility's machine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Public names, each host or host:port in small letters; none: whatever `Host` says.
+    pub names: Vec<String>,
+    /// Whether links straight to the store are given.
+    pub links: bool,
+    /// Requests at once.
+    pub requests: usize,
+    /// Packs and other streams at once; more wait.
+    pub transfers: usize,
+    /// Bytes of bodies that are held in memory at once; also the longest of them.
+    pub buffered: u64,
+    /// Requests of a member a second.
+    pub rate: u32,
+    /// Requests of a member at once after a rest.
+    pub burst: u32,
+    /// Links that a member holds at a time.
+    pub held_links: usize,
+    /// Uploads that a member has open at a time.
+    pub open_uploads: usize,
+    /// Members that wait for a turn at a ledger.
+    pub waiting: usize,
+    /// How long a request waits for a place before it is told that the server is busy.
+    pub patience: Duration,
+    /// Where time comes from.
+    pub clock: Clock,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            links: true,
+            requests: 512,
+            transfers: 20,
+            buffered: 80 << 20,
+            rate: 500,
+            burst: 2000,
+            held_links: 20_000,
+            open_uploads: 256,
+            waiting: 256,
+            patience: Duration::from_secs(10),
+            clock: Clock::from_environment(),
+        }
+    }
+}
+
+/// A vault and what its server counts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    vault: Vault,
+    settings: Settings,
+    looks: Looks,
+    turns: Turns,
+    nonces: Mutex<Nonces>,
+    rates: Mutex<Rates>,
+    held: Mutex<Held>,
+    requests: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
+    buffers: Arc<Semaphore>,
+    began: Instant,
+    stopping: AtomicBool,
+}
+
+/// A place that is given back when it is dropped.
+pub(super) type Place = OwnedSemaphorePermit;
+
+impl Service {
+    /// A server for a vault.
+    #[must_use]
+    pub fn new(vault: Vault, settings: Settings) -> Self {
+        let of_card = u64::from(settings.rate) * (REMEMBERED + 60) + u64::from(settings.burst);
+        let of_card = usize::try_from(of_card).unwrap_or(MAX_NONCES);
+        Self(Arc::new(Shared {
+            looks: Looks::new(vault.clone()),
+            turns: Turns::new(settings.waiting),
+            nonces: Mutex::new(Nonces::new(MAX_NONCES, of_card)),
+            rates: Mutex::new(Rates::new(settings.rate, settings.burst)),
+            held: Mutex::new(Held::new(settings.held_links)),
+            requests: Arc::new(Semaphore::new(settings.requests)),
+            transfers: Arc::new(Semaphore::new(settings.transfers)),
+            buffers: Arc::new(Semaphore::new(usize::try_from(settings.buffered / KIB).unwrap_or(usize::MAX >> 4))),
+            began: Instant::now(),
+            stopping: AtomicBool::new(false),
+            vault,
+            settings,
+        }))
+    }
+
+    /// From now on requests are told that the server is going down.
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// What the server was told.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Whether links straight to the store are given.
+    pub(super) fn gives_links(&self) -> bool {
+        false
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn looks(&self) -> &Looks {
+        &self.0.looks
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    /// Counts a request of a member, once its signature has verified.
+    pub(super) fn count(&self, member: &MemberId) -> Result<(), Refused> {
+        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if lock(&self.0.rates).take(member, now) {
+            return Ok(());
+        }
+        let detail = format!("member {member} asks more than {} times a second", self.settings().rate);
+        Err(Refused::new(Type::TooMany, detail).after(1))
+    }
+
+    /// Takes a nonce that was not seen, once its signature has verified.
+    pub(super) fn take_nonce(&self, card: &CardId, nonce: &[u8; 16]) -> Result<(), Refused> {
+        // The system's clock, whatever a test trusts: what is remembered must not depend on what is being asked.
+        match lock(&self.0.nonces).take(card, nonce, system_time()) {
+            Ok(()) => Ok(()),
+            Err(NotNew::Seen) => Err(Refused::new(Type::Replayed, "this request was made before")),
+            Err(NotNew::Full) => {
+                Err(Refused::new(Type::Busy, "too many requests in the last ten minutes to tell new ones").after(60))
+            }
+        }
+    }
+
+    /// Counts links that a member is given.
+    #[allow(dead_code, reason = "links come with a store that makes them")]
+    pub(super) fn hold_links(&self, member: &MemberId, links: usize, ends: u64, now: u64) -> Result<(), Refused> {
+        if lock(&self.0.held).take(member, links, ends, now) {
+            return Ok(());
+        }
+        let max = self.settings().held_links;
+        let detail = format!("member {member} holds {max} links or nearly so; they end by themselves");
+        Err(Refused::new(Type::Quota, detail).after(30))
+    }
+
+    /// A place among the requests at once.
+    pub(super) fn place(&self) -> Result<Place, Refused> {
+        Arc::clone(&self.0.requests).try_acquire_owned().map_err(|_| busy())
+    }
+
+    /// A place among the transfers at once; waits for a while.
+    pub(super) async fn transfer(&self) -> Result<Place, Refused> {
+        self.wait_for(&self.0.transfers, 1).await
+    }
+
+    /// Room for a body in memory; waits for a while.
+    pub(super) async fn buffer(&self, bytes: u64) -> Result<Place, Refused> {
+        let max = self.settings().buffered;
+        let places = u32::try_from(bytes.div_ceil(KIB)).ok().filter(|_| bytes <= max);
+        let Some(places) = places else { return Err(Refused::too_large(bytes, max)) };
+        self.wait_for(&self.0.buffers, places).await
+    }
+
+    async fn wait_for(&self, places: &Arc<Semaphore>, count: u32) -> Result<Place, Refused> {
+        let place = Arc::clone(places).acquire_many_owned(count);
+        match tokio::time::timeout(self.settings().patience, place).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    /// The server's time for a request whose signature says `created`.
+    #[cfg_attr(
+        not(debug_assertions),
+        allow(unused_variables, clippy::needless_pass_by_value, reason = "only tests trust a request's clock")
+    )]
+    pub(super) fn now(&self, created: u64) -> u64 {
+        match self.settings().clock {
+            Clock::System => system_time(),
+            #[cfg(debug_assertions)]
+            Clock::Trusting => created,
+        }
+    }
+}
+
+/// Seconds since 1970; a clock before that is refused by everybody else's.
+pub(super) fn system_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn busy() -> Refused {
+    Refused::new(Type::Busy, "too many requests at once").after(1)
+}
+
+/// A panic elsewhere leaves what is counted as it was.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Parts of a query: names and values, none twice.
+pub(super) fn parse_query(query: Option<&str>) -> Result<HashMap<&str, &str>, Refused> {
+    let mut parts = HashMap::new();
+    for part in query.into_iter().filter(|query| !query.is_empty()).flat_map(|query| query.split('&')) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        if parts.insert(name, value).is_some() {
+            return Err(Refused::malformed(format!("the query names {name:?} twice")));
+        }
+    }
+    Ok(parts)
+}

@@ -1,0 +1,175 @@
+//! One look serves all who waited when it began. Spec section 7.5.
+//!
+//! Whoever comes while a look runs waits for the next one: that look may have begun before something that this request must see. So
+//! at any time at most one look at a thing runs and at most one waits, however many ask.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+/// A look that ended without an answer: a bug in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a look at the store broke off")]
+pub(super) struct Broken;
+
+/// Which looks run and which wait. `T` stands for those who wait for the same one.
+#[derive(Debug)]
+struct Queue<K, T> {
+    /// A key is here while its looks run; with it, those who wait for the next one.
+    keys: HashMap<K, Option<T>>,
+}
+
+impl<K: Eq + Hash + Clone, T: Clone> Queue<K, T> {
+    /// Joins those who wait for the next look. True if looks do not run yet, so that the caller has to start them.
+    fn join(&mut self, key: &K, new: impl FnOnce() -> T) -> (T, bool) {
+        let runs = self.keys.contains_key(key);
+        let waiting = self.keys.entry(key.clone()).or_default().get_or_insert_with(new);
+        (waiting.clone(), !runs)
+    }
+
+    /// Those for whom the next look is; whoever joins from now on waits for the one after. `None` if nobody waits: looks have ended.
+    fn begin(&mut self, key: &K) -> Option<T> {
+        let waiting = self.keys.get_mut(key).and_then(Option::take);
+        if waiting.is_none() {
+            self.keys.remove(key);
+        }
+        waiting
+    }
+}
+
+type Answer<V> = Arc<watch::Sender<Option<Result<V, Broken>>>>;
+
+/// Looks of one kind.
+#[derive(Debug)]
+pub(super) struct Waves<K, V>(Arc<Mutex<Queue<K, Answer<V>>>>);
+
+impl<K, V> Default for Waves<K, V> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Queue { keys: HashMap::new() })))
+    }
+}
+
+impl<K, V> Waves<K, V>
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// The answer of a look that begins after this call.
+    ///
+    /// # Errors
+    /// If the look panics.
+    pub(super) async fn look<F, L>(&self, key: K, look: F) -> Result<V, Broken>
+    where
+        F: Fn() -> L + Send + Sync + 'static,
+        L: Future<Output = V> + Send + 'static,
+    {
+        let (answer, first) = lock(&self.0).join(&key, || Arc::new(watch::Sender::new(None)));
+        let mut answered = answer.subscribe();
+        drop(answer);
+        if first {
+            // A task of its own: whoever came first may give up, and others wait.
+            tokio::spawn(run(Arc::clone(&self.0), key, look));
+        }
+        let found = answered.wait_for(Option::is_some).await.map_err(|_| Broken)?.clone();
+        found.unwrap_or(Err(Broken))
+    }
+}
+
+async fn run<K, V, F, L>(queue: Arc<Mutex<Queue<K, Answer<V>>>>, key: K, look: F)
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+    F: Fn() -> L + Send + Sync + 'static,
+    L: Future<Output = V> + Send + 'static,
+{
+    loop {
+        let Some(waiting) = lock(&queue).begin(&key) else { return };
+        let found = tokio::spawn(look()).await.map_err(|_| Broken);
+        waiting.send_replace(Some(found));
+    }
+}
+
+/// A panic elsewhere leaves the queue whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may unwrap")]
+
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_while_a_look_runs_waits_for_the_next() {
+        let mut queue = Queue { keys: HashMap::new() };
+        assert_eq!(queue.join(&"a", || 1), (1, true));
+        assert_eq!(queue.join(&"a", || 2), (1, false), "the look has not begun");
+        assert_eq!(queue.begin(&"a"), Some(1));
+        assert_eq!(queue.join(&"a", || 3), (3, false), "it has begun");
+        assert_eq!(queue.join(&"a", || 4), (3, false));
+        assert_eq!(queue.join(&"b", || 5), (5, true), "another thing");
+        assert_eq!(queue.begin(&"a"), Some(3));
+        assert_eq!(queue.begin(&"a"), None);
+        assert_eq!(queue.join(&"a", || 6), (6, true), "looks had ended");
+    }
+
+    #[tokio::test]
+    async fn a_look_never_began_before_the_request_and_few_looks_serve_many() {
+        let (begun, waves) = (Arc::new(AtomicU64::new(0)), Arc::new(Waves::<u8, u64>::default()));
+        let ask = |begun: Arc<AtomicU64>, waves: Arc<Waves<u8, u64>>| async move {
+            let before = begun.load(Ordering::SeqCst);
+            let seen = waves
+                .look(0, move || {
+                    let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        number
+                    }
+                })
+                .await
+                .unwrap();
+            assert!(seen > before, "look {seen} had begun when {before} had");
+        };
+        let asking: Vec<_> = (0..200u64)
+            .map(|n| {
+                let one = ask(Arc::clone(&begun), Arc::clone(&waves));
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_micros(n * 100)).await;
+                    one.await;
+                })
+            })
+            .collect();
+        for one in asking {
+            one.await.unwrap();
+        }
+        assert!(begun.load(Ordering::SeqCst) < 50, "{begun:?} looks for 200 requests");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_breaks_off_says_so_and_the_next_one_runs() {
+        let waves = Waves::<u8, u8>::default();
+        assert_eq!(waves.look(0, || async { panic!("in a test") }).await, Err(Broken));
+        assert_eq!(waves.look(0, || async { 7 }).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_takes_nobody_with_it() {
+        let waves = Arc::new(Waves::<u8, u8>::default());
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            7
+        };
+        let impatient = tokio::time::timeout(Duration::from_millis(5), waves.look(0, slow));
+        let patient = waves.look(0, slow);
+        let (gave_up, answered) = tokio::join!(impatient, patient);
+        assert!(gave_up.is_err());
+        assert_eq!(answered, Ok(7));
+    }
+}

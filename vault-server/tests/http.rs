@@ -1,0 +1,19 @@
+//! The server's requests, one by one, over a vault in a folder: what is signed, who may what, what is said when not. Spec page 7.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests may unwrap"
+)]
+
+#[path = "http/client.rs"]
+mod client;
+mod common;
+#[path = "http/ledgers.rs"]
+mod ledgers;
+#[path = "http/objects.rs"]
+mod objects;
+#[path = "http/signatures.rs"]
+mod signatures;

@@ -70,7 +70,7 @@ pub fn of(folder: &Path) -> Arc<Mirror> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut all = lock(mirrors());
     let mirror = all.entry(folder.to_owned()).or_insert_with(|| {
-        let prefix = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let prefix = format!("{}-{:06}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Arc::new(Mirror {
             folder: folder.to_owned(),
             prefix,

@@ -308,6 +308,33 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// A message with the vault's folder in the place of its location.
+fn in_folders(message: &str, vault: &Path) -> String {
+    let (mut message, folder) = (message.to_owned(), vault.to_str().unwrap());
+    if let Some(server) = server::of(vault) {
+        message = message.replace(&server.url(), folder);
+    }
+    if !place().is_bucket() {
+        return message;
+    }
+    let address = format!("s3://{}/{}", mirror::BUCKET, mirror::of(vault).prefix());
+    let mut parts = message.split(&address);
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        said.push_str(folder);
+        // What else the location says: endpoints, the region.
+        let rest = part.strip_prefix('?').map(|rest| rest.find(char::is_whitespace).map_or((rest, ""), |at| rest.split_at(at)));
+        match rest {
+            Some((query, rest)) => {
+                said.extend(query.chars().rev().take_while(|c| [':', ',', ';', ')'].contains(c)));
+                said.push_str(rest);
+            }
+            None => said.push_str(part),
+        }
+    }
+    said
+}
+
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Done {
@@ -324,14 +351,7 @@ pub struct Done {
 impl Done {
     /// Messages name the vault by its location; for the tests it is the folder.
     fn of(what: String, output: Output, vault: &Path) -> Self {
-        let mut stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        if place() != crate::place::Place::Folder {
-            for location in [server::of(vault).map_or_else(String::new, |server| server.url()), stored(vault)] {
-                if !location.is_empty() {
-                    stderr = stderr.replace(&location, vault.to_str().unwrap());
-                }
-            }
-        }
+        let stderr = in_folders(&String::from_utf8_lossy(&output.stderr), vault);
         let killed = output.status.signal();
         assert!(killed.is_none() || killed == Some(SIGKILL), "{what}: ended by {}\n{stderr}", output.status);
         assert!(!stderr.contains("stopped by a bug"), "{what}: {stderr}");

@@ -140,8 +140,11 @@ impl Server {
             if let Some(port) = fs::read_to_string(&file).ok().and_then(port) {
                 return Ok(port);
             }
-            let has_ended = fs::read_to_string(self.log_path().with_extension("log.id"))
-                .is_ok_and(|id| !Path::new("/proc").join(id.trim()).exists());
+            // Its shell looks at it when it is told to, so until then it is a zombie.
+            let has_ended = fs::read_to_string(self.log_path().with_extension("log.id")).is_ok_and(|id| {
+                let status = fs::read_to_string(format!("/proc/{}/status", id.trim()));
+                status.is_ok_and(|status| status.contains("\nState:\tZ"))
+            });
             if has_ended || begun.elapsed() > PATIENCE {
                 let log = self.log();
                 self.kill();

@@ -9,6 +9,7 @@ use crate::settings::Globals;
 
 /// Serve a vault to its members over HTTP
 #[derive(ClapArgs, Debug)]
+#[group(skip)]
 #[command(
     after_help = "Examples:\n  seqvault serve --vault /srv/vault\n  seqvault serve --vault s3://lab/vault --listen [::]:443 --tls-cert chain.pem --tls-key key.pem\n  seqvault serve --config server.toml --check\n\nIt needs no identity. `vault-server` is the same program without the other verbs."
 )]

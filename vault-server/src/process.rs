@@ -7,6 +7,8 @@ mod log;
 mod notify;
 mod ready;
 mod start;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,9 +68,11 @@ pub async fn run(args: &Args, vault: Option<String>) -> Result<Outcome, StartErr
     if args.check {
         return Ok(Outcome::Said("the settings, the certificate, the store and the ports are in order".to_owned()));
     }
-    log::begin(config.log, config.log_level)?;
+    let log = log::Log::begin(&config)?;
     log_panics();
-    serve(&config, prepared).await.map(|()| Outcome::Served)
+    let served = serve(&config, prepared).await;
+    log.end().await;
+    served.map(|()| Outcome::Served)
 }
 
 async fn prepare(config: &Config) -> Result<Prepared, StartError> {

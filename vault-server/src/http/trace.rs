@@ -298,6 +298,8 @@ impl Drop for Ending {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let from = self.from.map(tracing::field::display);
         let member = self.notes.member.get().map(String::as_str);
+        #[cfg(feature = "otlp")]
+        describe(&self.span, method, route, status);
         // A body of no length is never polled, and one that HEAD asked for is never sent.
         let cut = !self.whole && self.bytes_out > 0 && status < 400;
         if matches!(route, "/healthz" | "/readyz" | "/metrics") {
@@ -334,4 +336,16 @@ impl Drop for Ending {
             );
         }
     }
+}
+
+/// Names a request's span in traces, as the conventions of OpenTelemetry have it.
+#[cfg(feature = "otlp")]
+fn describe(span: &Span, method: &'static str, route: &str, status: u16) {
+    use opentelemetry::trace::TraceContextExt as _;
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+    span.set_attribute("http.request.method", method);
+    span.set_attribute("http.route", route.to_owned());
+    span.set_attribute("http.response.status_code", i64::from(status));
+    span.context().span().update_name(format!("{method} {route}"));
 }

@@ -78,6 +78,9 @@ pub enum StartError {
         /// What it said, or why it said nothing.
         why: String,
     },
+    /// Traces can't be sent.
+    #[error("--otlp: traces can't be sent: {0}")]
+    Traces(String),
     /// There is a log already.
     #[error("the log can't be started: this process has one")]
     Log,

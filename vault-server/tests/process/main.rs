@@ -16,5 +16,6 @@ mod common;
 mod life;
 mod logs;
 mod server;
+mod signed;
 mod start;
 mod tls;

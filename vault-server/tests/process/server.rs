@@ -18,14 +18,15 @@ pub const SOON: Duration = Duration::from_secs(30);
 
 /// A vault in a folder, and place for a test's files.
 pub struct Place {
+    pub world: World,
     pub vault: TempDir,
     pub files: TempDir,
 }
 
 impl Place {
     pub async fn new() -> Self {
-        let (vault, _world) = World::in_folder().await;
-        Self { vault, files: tempfile::tempdir().unwrap() }
+        let (vault, world) = World::in_folder().await;
+        Self { world, vault, files: tempfile::tempdir().unwrap() }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The only place that writes to the terminal: results on standard output, everything else on standard error.
 
+use crate::client::Removed;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -118,6 +119,25 @@ fn is_hidden(c: char) -> bool {
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// What became of deleted objects: erased, as far as the store says, or only out of sight.
+#[must_use]
+pub fn deleted(removed: Removed) -> String {
+    let objects = if removed.objects == 1 { "1 object".to_owned() } else { format!("{} objects", removed.objects) };
+    if removed.kept && removed.objects > 0 {
+        return format!("{objects} gone from sight, and kept by the bucket as old versions");
+    }
+    format!("{objects} deleted")
+}
+
+/// What remains of deleted objects in a bucket that keeps versions.
+#[must_use]
+pub fn versions_kept(objects: u64) -> String {
+    let what = if objects == 1 { "1 object is".to_owned() } else { format!("{objects} objects are") };
+    format!(
+        "the bucket keeps old versions: {what} gone from sight and not erased. Whoever may read old versions there can still get them, until the bucket's lifecycle rule removes noncurrent versions"
+    )
 }
 
 /// A table with columns padded to their widest cell.

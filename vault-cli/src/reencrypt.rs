@@ -18,7 +18,7 @@ use vault_core::pack::{GROUP_LEN, Groups, PACK_LEN, PackEntry, PackHash, PackLis
 use vault_core::secret::Secret32;
 use zeroize::Zeroizing;
 
-use crate::client::{Client, failed};
+use crate::client::{Client, Removed, failed};
 use crate::commit;
 use crate::error::{Failure, Kind, Outcome};
 use crate::keyring::{Keyring, Opened};
@@ -42,7 +42,16 @@ fn waits(dataset: &DatasetState) -> impl Iterator<Item = (u64, ManifestId)> {
     dataset.in_scope_before(dataset.newest()).map(|(id, m)| (m.seq, *id))
 }
 
-/// Re-encrypts all that was committed before the newest epoch, then deletes the old objects. How many files.
+/// What a re-encryption did.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Reencrypted {
+    /// Files with new keys and bytes.
+    pub files: u64,
+    /// Old objects that were deleted.
+    pub removed: Removed,
+}
+
+/// Re-encrypts all that was committed before the newest epoch, then deletes the old objects.
 ///
 /// # Errors
 /// If the caller holds too little, an object is not what was signed, or the store fails. Running it again goes on.
@@ -51,7 +60,7 @@ pub async fn run(
     signer: &Signer,
     dataset: &mut DatasetState,
     progress: &dyn Progress,
-) -> Outcome<u64> {
+) -> Outcome<Reencrypted> {
     let mut todo: Vec<(u64, ManifestId)> = waits(dataset).collect();
     todo.sort_unstable();
     let bytes = todo.iter().filter_map(|(_, id)| dataset.manifests().get(id)).map(|m| m.signed.packs.bytes).sum();
@@ -74,9 +83,9 @@ pub async fn run(
             }
         }
     }
-    session.client.delete_hidden(dataset.id()).await?;
+    let removed = session.client.delete_hidden(dataset.id()).await?;
     if failed.is_empty() {
-        return Ok(count);
+        return Ok(Reencrypted { files: count, removed });
     }
     Err(Failure::integrity(format!("{} manifests were not re-encrypted; {count} files of others were", failed.len()))
         .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))

@@ -43,6 +43,8 @@ pub struct Rotated {
     pub void: Vec<ManifestId>,
     /// Objects of older epochs that were deleted.
     pub deleted: u64,
+    /// Whether the store keeps old versions of them: then they are gone from sight and not erased.
+    pub versions_kept: bool,
     /// Epochs that this run opened.
     pub opened: Vec<u64>,
 }
@@ -81,7 +83,8 @@ pub async fn drive(
                 Err(failure) => return Err(failure),
             },
             Step::CleanUp { below } => {
-                done.deleted = session.client.delete_epochs(dataset.id(), below).await?;
+                let removed = session.client.delete_epochs(dataset.id(), below).await?;
+                (done.deleted, done.versions_kept) = (removed.objects, removed.kept);
                 done.epoch = dataset.newest();
                 return Ok(done);
             }

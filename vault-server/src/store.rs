@@ -5,14 +5,17 @@
 
 mod error;
 mod folder;
+mod links;
+mod pause;
 mod probe;
+mod s3;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -20,13 +23,23 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use vault_core::layout::ObjectName;
 
 use folder::Folder;
+use pause::Pause;
+use s3::{Bucket, Ways};
 
 pub use error::StoreError;
+pub use links::{Link, ObjectStream};
 pub(crate) use probe::SCRATCH;
-pub use probe::{ProbeError, Probing, probe};
+pub use probe::{ProbeError, Probing, probe, probe_all};
+pub use s3::{
+    Answer, CredentialsError, Endpoint, Environment, LocationError, OpenS3Error, Place as S3Place, ProfileError,
+    S3Location,
+};
 
 /// How often a create that lost to nothing readable is tried again.
 const CREATE_ATTEMPTS: u32 = 8;
+
+/// How often a create or a read that got no answer is tried; the layer below has tried each of them several times.
+const SILENT_ATTEMPTS: u32 = 3;
 
 /// A place for objects. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
@@ -39,7 +52,25 @@ pub struct Store {
 #[derive(Debug, Clone)]
 enum Place {
     Folder(Arc<Folder>),
-    Bucket(Arc<str>),
+    S3(Arc<Bucket>),
+    /// Any other object store, by what messages call it.
+    Other(Arc<str>),
+}
+
+/// How much was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Objects. Those that were gone already may be counted where the store is a bucket, which does not say.
+    pub objects: u64,
+    /// Whether the store keeps old versions of them: then they are gone from sight and not erased.
+    pub kept: bool,
+}
+
+impl core::ops::AddAssign for Removed {
+    fn add_assign(&mut self, other: Self) {
+        self.objects = self.objects.saturating_add(other.objects);
+        self.kept |= other.kept;
+    }
 }
 
 /// What became of a create.
@@ -88,11 +119,61 @@ impl Store {
         .await
     }
 
+    /// Opens what a location names: a bucket at an `s3://` address, or else a folder.
+    ///
+    /// # Errors
+    /// As [`Self::open_s3`] and [`Self::open_folder`].
+    pub async fn open(location: &str) -> Result<Self, StoreError> {
+        if !location.starts_with("s3://") {
+            return Self::open_folder(location).await;
+        }
+        match location.parse() {
+            Ok(address) => Self::open_s3(&address).await,
+            Err(e) => Err(StoreError::NotOpened { location: location.to_owned(), source: OpenS3Error::Location(e) }),
+        }
+    }
+
+    /// Opens a bucket that exists, as this process's environment says. The bucket is not asked for anything yet.
+    ///
+    /// # Errors
+    /// If the address, the environment or a profile can't be used, or there are no credentials.
+    pub async fn open_s3(location: &S3Location) -> Result<Self, StoreError> {
+        Self::open_s3_in(location, &Environment::of_process()).await
+    }
+
+    /// As [`Self::open_s3`], in an environment of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::open_s3`].
+    pub async fn open_s3_in(location: &S3Location, environment: &Environment) -> Result<Self, StoreError> {
+        match Bucket::open(location, environment).await {
+            Ok(bucket) => Ok(Self { objects: bucket.objects(), place: Place::S3(Arc::new(bucket)) }),
+            Err(source) => Err(StoreError::NotOpened { location: location.to_string(), source }),
+        }
+    }
+
+    /// Whether it is a bucket, or two.
+    #[must_use]
+    pub fn is_bucket(&self) -> bool {
+        matches!(&self.place, Place::S3(_))
+    }
+
+    /// The store over each endpoint alone, once for each bucket: what the probe races over.
+    #[must_use]
+    pub fn ways(&self) -> Vec<Vec<Self>> {
+        let Place::S3(bucket) = &self.place else { return vec![vec![self.clone()]] };
+        let alone = |ways: &Ways| {
+            let one = |way: Ways| Self { objects: Arc::new(way), place: self.place.clone() };
+            ways.each().into_iter().map(one).collect()
+        };
+        std::iter::once(&bucket.main).chain(&bucket.epochs).map(alone).collect()
+    }
+
     /// Uses any object store. It must be durable by itself and its conditional create must have one winner, which
     /// [`probe()`] checks. `location` is what messages call it.
     #[must_use]
     pub fn over(objects: Arc<dyn ObjectStore>, location: &str) -> Self {
-        Self { objects, place: Place::Bucket(location.into()) }
+        Self { objects, place: Place::Other(location.into()) }
     }
 
     /// What messages call this store: a path or an address.
@@ -100,7 +181,8 @@ impl Store {
     pub fn location(&self) -> String {
         match &self.place {
             Place::Folder(folder) => folder.root().display().to_string(),
-            Place::Bucket(location) => location.to_string(),
+            Place::S3(bucket) => bucket.location.place(),
+            Place::Other(location) => location.to_string(),
         }
     }
 
@@ -109,7 +191,7 @@ impl Store {
     pub fn as_folder(&self) -> Option<&Path> {
         match &self.place {
             Place::Folder(folder) => Some(folder.root()),
-            Place::Bucket(_) => None,
+            Place::S3(_) | Place::Other(_) => None,
         }
     }
 
@@ -120,7 +202,8 @@ impl Store {
     pub async fn create(&self, name: &ObjectName, bytes: Bytes) -> Result<Creation, StoreError> {
         let key = key_of(name);
         self.check().await?;
-        for attempt in 0..CREATE_ATTEMPTS {
+        let (mut pause, mut silent) = (Pause::default(), 0);
+        for _ in 0..CREATE_ATTEMPTS {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             match self.objects.put_opts(&key, bytes.clone().into(), options).await {
                 Ok(_) => {
@@ -128,7 +211,16 @@ impl Store {
                     return Ok(Creation::Created);
                 }
                 Err(object_store::Error::AlreadyExists { .. }) => {}
-                Err(e) => return Err(self.fault(&key, e).await),
+                Err(e) => {
+                    let fault = self.fault(&key, e).await;
+                    silent += 1;
+                    if !fault.is_transient() || silent >= SILENT_ATTEMPTS {
+                        return Err(fault);
+                    }
+                    // It may have been done and only the acknowledgement lost: then the next try finds it.
+                    pause.wait().await;
+                    continue;
+                }
             }
             match self.holds(&key, &bytes).await? {
                 Some(true) => {
@@ -137,7 +229,7 @@ impl Store {
                 }
                 Some(false) => return Ok(Creation::Conflict),
                 // A bucket answers 409 while two creates overlap, and either may fail: only another try can tell.
-                None => tokio::time::sleep(Duration::from_millis(10 << attempt)).await,
+                None => pause.wait().await,
             }
         }
         Err(StoreError::Unsteady { path: self.path(&key) })
@@ -160,15 +252,14 @@ impl Store {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        // The size first: stores differ in what they answer to a range beyond the end.
-        let size = self.size(name).await?.ok_or_else(|| StoreError::NotFound { path: self.path(&key) })?;
-        if size < range.end {
-            return Err(StoreError::TooShort { path: self.path(&key), size, end: range.end });
+        let mut pause = Pause::default();
+        for _ in 1..SILENT_ATTEMPTS {
+            match self.read_range(&key, range.clone()).await {
+                Err(e) if e.is_transient() => pause.wait().await,
+                other => return other,
+            }
         }
-        match self.objects.get_range(&key, range).await {
-            Ok(bytes) => Ok(bytes),
-            Err(e) => Err(self.fault(&key, e).await),
-        }
+        self.read_range(&key, range).await
     }
 
     /// An object's size in bytes, if it exists.
@@ -176,11 +267,7 @@ impl Store {
     /// # Errors
     /// If the store fails.
     pub async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        let key = key_of(name);
-        match self.objects.head(&key).await {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(e) => absent(self.fault(&key, e).await),
-        }
+        self.size_of(&key_of(name)).await
     }
 
     /// Every object under a prefix of [`vault_core::layout`], by name. What has no name of a vault's is passed over:
@@ -233,8 +320,10 @@ impl Store {
     ///
     /// # Errors
     /// If the store fails; then some may be deleted, and a repeated call deletes the rest.
-    pub async fn delete(&self, names: &[ObjectName]) -> Result<u64, StoreError> {
-        self.delete_keys(names.iter().map(key_of).collect()).await
+    pub async fn delete(&self, names: &[ObjectName]) -> Result<Removed, StoreError> {
+        let keys: Vec<Key> = names.iter().map(key_of).collect();
+        let kept = self.keeps_versions(&keys).await?;
+        Ok(Removed { objects: self.delete_keys(keys).await?, kept })
     }
 
     /// Deletes the objects under a prefix that `doomed` picks, and returns how many there were. The rest, and whatever has
@@ -242,7 +331,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::delete`].
-    pub async fn delete_prefix(&self, prefix: &str, doomed: impl Fn(&ObjectName) -> bool) -> Result<u64, StoreError> {
+    pub async fn delete_prefix(
+        &self,
+        prefix: &str,
+        doomed: impl Fn(&ObjectName) -> bool,
+    ) -> Result<Removed, StoreError> {
         let names: Vec<ObjectName> =
             self.list(prefix).await?.into_iter().map(|o| o.name).filter(|n| doomed(n)).collect();
         self.delete(&names).await
@@ -274,7 +367,7 @@ impl Store {
                 let folder = Arc::clone(folder);
                 blocking(self.location(), move || folder.leftovers(age)).await
             }
-            Place::Bucket(_) => Ok(Vec::new()),
+            Place::S3(_) | Place::Other(_) => Ok(Vec::new()),
         }
     }
 
@@ -288,7 +381,7 @@ impl Store {
                 let folder = Arc::clone(folder);
                 blocking(self.location(), move || folder.remove(&paths)).await
             }
-            Place::Bucket(_) => Ok(()),
+            Place::S3(_) | Place::Other(_) => Ok(()),
         }
     }
 
@@ -300,7 +393,57 @@ impl Store {
         Ok(Self { objects: Arc::new(objects), place: Place::Folder(Arc::new(folder)) })
     }
 
+    async fn size_of(&self, key: &Key) -> Result<Option<u64>, StoreError> {
+        match self.objects.head(key).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(e) => absent(self.fault(key, e).await),
+        }
+    }
+
+    async fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let stream = self.stream_key(key, Some(range)).await?;
+        let length = usize::try_from(stream.range.end.saturating_sub(stream.range.start)).unwrap_or_default();
+        let mut bytes = BytesMut::with_capacity(length);
+        let mut chunks = stream.bytes;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            if bytes.is_empty() && chunk.len() == length {
+                return Ok(chunk);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Whether deleting one of these leaves an older version behind. Only an object that is there can tell.
+    async fn keeps_versions(&self, keys: &[Key]) -> Result<bool, StoreError> {
+        if !self.is_bucket() {
+            return Ok(false);
+        }
+        let (second, first): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| s3::is_of_epochs(key));
+        for key in [first.first(), second.first()].into_iter().flatten() {
+            match self.objects.head(key).await {
+                // Objects from before versions were kept, or from after, have the version "null" and leave none.
+                Ok(meta) if meta.version.as_deref().is_some_and(|version| version != "null") => return Ok(true),
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(self.fault(key, e).await),
+            }
+        }
+        Ok(false)
+    }
+
     async fn read(&self, key: &Key, max: u64) -> Result<Bytes, StoreError> {
+        let mut pause = Pause::default();
+        for _ in 1..SILENT_ATTEMPTS {
+            match self.read_once(key, max).await {
+                Err(e) if e.is_transient() => pause.wait().await,
+                other => return other,
+            }
+        }
+        self.read_once(key, max).await
+    }
+
+    async fn read_once(&self, key: &Key, max: u64) -> Result<Bytes, StoreError> {
         let result = match self.objects.get_opts(key, GetOptions::default()).await {
             Ok(result) => result,
             Err(e) => return Err(self.fault(key, e).await),
@@ -385,7 +528,7 @@ impl Store {
                 let folder = Arc::clone(folder);
                 blocking(self.location(), move || work(&folder, &key)).await
             }
-            Place::Bucket(_) => Ok(()),
+            Place::S3(_) | Place::Other(_) => Ok(()),
         }
     }
 
@@ -393,7 +536,8 @@ impl Store {
     fn path(&self, key: &Key) -> String {
         match &self.place {
             Place::Folder(folder) => folder.path_of(key.as_ref()).display().to_string(),
-            Place::Bucket(location) => format!("{location}/{key}"),
+            Place::S3(bucket) => format!("s3://{}/{key}", bucket.place_of(key)),
+            Place::Other(location) => format!("{location}/{key}"),
         }
     }
 }

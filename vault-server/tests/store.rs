@@ -105,10 +105,10 @@ async fn a_delete_takes_what_was_picked_and_nothing_else() {
     }
     std::fs::write(dir.path().join(packs()).join("notes.txt"), b"mine").unwrap();
     let deleted = store.delete_prefix(&packs(), |name| *name != pack(3)).await.unwrap();
-    assert_eq!(deleted, 39);
+    assert_eq!(deleted.objects, 39);
     assert_eq!(store.list(&packs()).await.unwrap().len(), 1);
     assert!(dir.path().join(packs()).join("notes.txt").exists());
-    assert_eq!(store.delete(&[pack(0), pack(3)]).await.unwrap(), 1);
+    assert_eq!(store.delete(&[pack(0), pack(3)]).await.unwrap().objects, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -19,7 +19,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
 
-use super::{Append, Client, Derived};
+use super::{Append, Client, Derived, Removed};
 use crate::error::{Failure, Outcome};
 use crate::transfer::{Ahead, PackStore, StoreError};
 
@@ -219,28 +219,32 @@ impl Client for Faulty {
         self.end(call, result).await
     }
 
-    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64> {
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.delete_epochs(dataset, below).await;
         self.end(call, result).await
     }
 
-    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64> {
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.sweep(dataset, upload).await;
         self.end(call, result).await
     }
 
-    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64> {
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.delete_hidden(dataset).await;
         self.end(call, result).await
     }
 
-    async fn withdraw(&self, name: &ObjectName) -> Outcome<()> {
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.withdraw(name).await;
         self.end(call, result).await
+    }
+
+    async fn keeps_epochs(&self) -> Outcome<bool> {
+        self.inner.keeps_epochs().await
     }
 
     async fn doctor(&self, repair: bool) -> Outcome<Derived> {

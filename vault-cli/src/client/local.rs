@@ -1,4 +1,4 @@
-//! A vault in a folder: the service runs in this process.
+//! A vault in a folder or a bucket: the service runs in this process.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
-use vault_server::store::{self, Store};
+use vault_server::store::{self, ProbeError, Probing, S3Location, Store};
 use vault_server::vault::{
     self, AppendError, Doctor, Finding, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
 };
 
-use super::{Append, Client, Derived};
+use super::{Append, Client, Derived, Removed};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
 use crate::output;
@@ -22,53 +22,81 @@ use crate::transfer::{PackStore, StoreError};
 /// What is younger than this may belong to somebody who is at work.
 const AT_WORK: Duration = Duration::from_secs(3600);
 
-/// A folder vault.
+/// What a bucket with versions means.
+pub const VERSIONS: &str = "the bucket keeps old versions of what a rotation deletes: who may read them and kept an epoch's key opens what that key sealed. Let epochs/ lie in a bucket without versions (epochs=BUCKET in the address), or let a lifecycle rule remove noncurrent versions";
+
+/// A vault in a folder or a bucket.
 #[derive(Debug)]
 pub struct Local {
     vault: Vault,
     location: String,
 }
 
-/// Opens the vault in a folder.
+/// Opens the vault in a folder, or in a bucket at an `s3://` address.
 ///
 /// # Errors
 /// If there is none, or of another version.
-pub async fn open(path: &Path) -> Outcome<Local> {
-    refuse_addresses(path)?;
-    let store = Store::open_folder(path).await.map_err(|e| no_folder(path, e))?;
+pub async fn open(location: &str) -> Outcome<Local> {
+    let store = match bucket(location)? {
+        Some(address) => Store::open_s3(&address).await.map_err(storage)?,
+        None => {
+            let path = Path::new(location);
+            Store::open_folder(path).await.map_err(|e| no_folder(path, e))?
+        }
+    };
+    let location = named(&store);
     let vault = Vault::open(store).await.map_err(opening)?;
-    Ok(Local { vault, location: location(path) })
+    Ok(Local { vault, location })
 }
 
-/// Makes a vault in a folder that is empty or does not exist.
+/// Makes a vault in a folder that is empty or does not exist, or in an empty bucket, or an empty folder of a bucket.
 ///
 /// # Errors
-/// If the folder is in use, or can't be written.
-pub async fn init(path: &Path, genesis: Bytes) -> Outcome<Local> {
-    refuse_addresses(path)?;
-    let store = Store::create_folder(path).await.map_err(storage)?;
+/// If the place is in use, can't be written, or does not keep the promises that a vault rests on.
+pub async fn init(location: &str, genesis: Bytes) -> Outcome<Local> {
+    let store = match bucket(location)? {
+        Some(address) => Store::open_s3(&address).await.map_err(storage)?,
+        None => Store::create_folder(location).await.map_err(storage)?,
+    };
+    let location = named(&store);
     let vault = Vault::init(store, genesis).await.map_err(|e| match e {
         InitError::Store(e) => storage(e),
+        InitError::Probe(e) => probing(e),
         InitError::Open(e) => opening(e),
         InitError::AlreadyAVault { .. } => Failure::new(Kind::Conflict, e.to_string()),
         InitError::NotEmpty { .. } => Failure::usage(e.to_string()),
         other => Failure::new(Kind::Storage, other.to_string()),
     })?;
-    Ok(Local { vault, location: location(path) })
+    Ok(Local { vault, location })
 }
 
-/// The same folder has one name, however it was typed.
-fn location(path: &Path) -> String {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
-}
-
-fn refuse_addresses(path: &Path) -> Outcome<()> {
-    let text = path.to_string_lossy();
-    match text.split_once("://") {
+/// The address of a bucket, if it is none of a folder.
+fn bucket(location: &str) -> Outcome<Option<S3Location>> {
+    match location.split_once("://") {
+        Some(("s3", _)) => location.parse().map(Some).map_err(|e: store::LocationError| Failure::usage(e.to_string())),
         Some((scheme, _)) => {
-            Err(Failure::usage(format!("{text}: this version opens vaults in folders, not at {scheme}:// addresses")))
+            Err(Failure::usage(format!("{location}: a vault is in a folder or at s3://, not at {scheme}://")))
         }
-        None => Ok(()),
+        None => Ok(None),
+    }
+}
+
+/// The same place has one name, however it was typed.
+fn named(store: &Store) -> String {
+    match store.as_folder() {
+        Some(path) => std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned(),
+        None => store.location(),
+    }
+}
+
+/// What is wrong with a store that can't hold a vault.
+fn probing(error: ProbeError) -> Failure {
+    let text = error.to_string();
+    match error {
+        ProbeError::Store(e) => storage(e),
+        _ => Failure::new(Kind::Storage, text).hint(
+            "no vault may be kept there: two people could be told that they wrote the same entry. docs/operations.md names stores that keep the promise",
+        ),
     }
 }
 
@@ -103,7 +131,10 @@ fn opening(error: OpenError) -> Failure {
 
 fn storage(error: store::StoreError) -> Failure {
     let text = error.to_string();
+    let hint = error.hint();
     match error {
+        store::StoreError::NotOpened { source: store::OpenS3Error::Location(_), .. } => Failure::usage(text),
+        _ if hint.is_some() => Failure::new(Kind::Storage, text).hint(hint.unwrap_or_default()),
         store::StoreError::NotFound { .. } => {
             Failure::not_found(text).hint("the store lost it, or somebody deleted it")
         }
@@ -160,11 +191,33 @@ fn object(error: store::StoreError) -> StoreError {
     match error {
         store::StoreError::NotFound { .. } => StoreError::NotFound,
         store::StoreError::TooLong { .. } | store::StoreError::TooShort { .. } => StoreError::Length,
+        store::StoreError::Archived { .. } => StoreError::Archived(error.hint().unwrap_or_default()),
+        other if other.is_transient() => StoreError::Transient(Box::new(other)),
         other => StoreError::Failed(Box::new(other)),
     }
 }
 
 impl Local {
+    /// What is amiss with the bucket itself: it may have lost a promise with an upgrade, or keep what rotations delete. Who may only
+    /// read it is not told: both are found by writing.
+    async fn examine_bucket(&self) -> Outcome<Vec<String>> {
+        let store = self.vault.store();
+        if !store.is_bucket() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        match store::probe_all(store, Probing::default()).await {
+            Ok(()) => {}
+            Err(ProbeError::Store(e)) if e.is_denied() => return Ok(found),
+            Err(ProbeError::Store(e)) => return Err(storage(e)),
+            Err(broken) => found.push(format!("{broken}; write nothing more to this vault before that is mended")),
+        }
+        if store.keeps_epochs().await.map_err(storage)? {
+            found.push(VERSIONS.to_owned());
+        }
+        Ok(found)
+    }
+
     /// Deletes what a statement already gave up and an interrupted command left. Whether there was something of that kind.
     async fn delete_dead(&self, finding: &Finding) -> Outcome<bool> {
         match finding {
@@ -246,20 +299,24 @@ impl Client for Local {
         }
     }
 
-    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64> {
-        self.vault.delete_epochs(dataset, below).await.map(|r| r.objects).map_err(remove)
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<Removed> {
+        self.vault.delete_epochs(dataset, below).await.map_err(remove)
     }
 
-    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64> {
-        self.vault.sweep(dataset, upload).await.map(|r| r.objects).map_err(remove)
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<Removed> {
+        self.vault.sweep(dataset, upload).await.map_err(remove)
     }
 
-    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64> {
-        self.vault.delete_hidden(dataset).await.map(|r| r.objects).map_err(remove)
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
+        self.vault.delete_hidden(dataset).await.map_err(remove)
     }
 
-    async fn withdraw(&self, name: &ObjectName) -> Outcome<()> {
-        self.vault.withdraw(name).await.map(drop).map_err(remove)
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
+        self.vault.withdraw(name).await.map_err(remove)
+    }
+
+    async fn keeps_epochs(&self) -> Outcome<bool> {
+        self.vault.store().keeps_epochs().await.map_err(storage)
     }
 
     async fn doctor(&self, repair: bool) -> Outcome<Derived> {
@@ -286,6 +343,7 @@ impl Client for Local {
             .iter()
             .any(|f| matches!(f, Finding::Ledger { .. } | Finding::Missing { .. } | Finding::Differs { .. }));
         derived.findings = left.iter().map(describe).collect();
+        derived.findings.extend(self.examine_bucket().await?);
         Ok(derived)
     }
 }

@@ -1,5 +1,5 @@
-//! The one trait through which every verb reaches a vault, wherever it is. A folder answers in this process ([`local`]);
-//! a bucket uses the same service, and a server answers over HTTP ([`remote`]).
+//! The one trait through which every verb reaches a vault, wherever it is. A folder or a bucket answers in this process ([`local`]);
+//! a server answers over HTTP ([`remote`]).
 //!
 //! A client is not trusted: it stores, lists and orders. What its answers mean is decided by the fold, in this process.
 
@@ -8,13 +8,13 @@ mod faulty;
 pub mod local;
 pub mod remote;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
+pub use vault_server::store::Removed;
 
 use crate::error::{Failure, Kind, Outcome};
 use crate::settings::Globals;
@@ -68,16 +68,21 @@ pub trait Client: PackStore {
     async fn turn(&self, _ledger: &LedgerId) {}
 
     /// Deletes what epochs below the closed one left; how many objects went.
-    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64>;
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<Removed>;
 
     /// Deletes the packs and manifests of a closed upload; how many objects went.
-    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64>;
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<Removed>;
 
     /// Deletes the packs of removed and superseded manifests; how many objects went.
-    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64>;
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed>;
 
     /// Deletes a sealed object that no statement names.
-    async fn withdraw(&self, name: &ObjectName) -> Outcome<()>;
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed>;
+
+    /// Whether the store keeps old versions of what is deleted below `epochs/`. Only a client that works on the store itself can tell.
+    async fn keeps_epochs(&self) -> Outcome<bool> {
+        Ok(false)
+    }
 
     /// Checks derived objects and leftovers, and makes again what can be.
     async fn doctor(&self, repair: bool) -> Outcome<Derived>;
@@ -91,7 +96,7 @@ pub async fn open(location: &str, globals: &Globals) -> Outcome<Arc<dyn Client>>
     if remote::is_address(location) {
         return ready(Arc::new(remote::open(location, globals).await?));
     }
-    ready(Arc::new(local::open(Path::new(location)).await?))
+    ready(Arc::new(local::open(location).await?))
 }
 
 /// Makes a vault at a location that is empty or does not exist.
@@ -102,7 +107,7 @@ pub async fn init(location: &str, genesis: Bytes) -> Outcome<Arc<dyn Client>> {
     if remote::is_address(location) {
         return Err(remote::no_init(location));
     }
-    ready(Arc::new(local::init(Path::new(location), genesis).await?))
+    ready(Arc::new(local::init(location, genesis).await?))
 }
 
 #[cfg(debug_assertions)]

@@ -239,9 +239,11 @@ async fn close_upload(
     let body = Body::UploadClosed(UploadClosed { reason, upload });
     match session.append_always(signer, &mut state, &body).await {
         Ok(_) => {
-            let objects = session.client.sweep(dataset, &upload).await?;
+            let removed = session.client.sweep(dataset, &upload).await?;
             report.findings.retain(|f| !f.contains(&upload.to_string()));
-            report.repaired.push(format!("dataset {dataset}: upload {upload} was given up, {objects} objects deleted"));
+            report
+                .repaired
+                .push(format!("dataset {dataset}: upload {upload} was given up, {}", output::deleted(removed)));
             Ok(())
         }
         // Not this member's: the finding stays.

@@ -26,13 +26,13 @@ use crate::settings::Globals;
 
 const DAY: u64 = 86_400;
 
-/// Make a new vault in a folder; you become its first officer
+/// Make a new vault in a folder or a bucket; you become its first officer
 #[derive(ClapArgs, Debug)]
 #[command(
     after_help = "Example:\n  seqvault init ./vault --member lab --organisation \"Example Lab\" --kind research --jurisdiction CN --recovery safe.card"
 )]
 pub struct Args {
-    /// The folder; it must be empty or not exist. The same as --vault
+    /// The folder or bucket; it must be empty, or a folder that does not exist. The same as --vault
     location: Option<String>,
     /// Your member id in the vault
     #[arg(long, default_value = "officer")]
@@ -121,6 +121,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Err(failure) => return Err(failure),
     };
     state.take_location(&id, client.location())?;
+    if client.keeps_epochs().await? {
+        out.note(&format!("warning: {}", crate::client::local::VERSIONS));
+    }
     let mut session = Session::begin(client, state, &id).await?;
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };

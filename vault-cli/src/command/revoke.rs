@@ -8,6 +8,7 @@ use vault_core::rotation::{self, Goal};
 
 use super::member::{no_member, text};
 use crate::error::{Failure, Outcome};
+use crate::output;
 use crate::rotate::{self, Rotated};
 use crate::session::Session;
 use crate::settings::Globals;
@@ -38,7 +39,8 @@ struct Done {
     rotation: Option<Rotated>,
     waits_for_steward: Option<String>,
     reencrypted_files: u64,
-    remains: Vec<&'static str>,
+    versions_kept: bool,
+    remains: Vec<String>,
 }
 
 /// Runs the verb.
@@ -69,24 +71,30 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let unfinished =
         |failure: Failure| failure.at(format!("the grant of {} is ended, the rest is not done", args.member));
     let mut rotation = None;
-    let mut reencrypted_files = 0;
+    let (mut reencrypted_files, mut versions_kept) = (0, false);
     if waits.is_none() {
         let done = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await;
-        rotation = Some(done.map_err(unfinished)?);
+        let done = done.map_err(unfinished)?;
+        versions_kept = done.versions_kept;
+        rotation = Some(done);
         if args.reencrypt {
-            let files = super::rotate::reencrypt(globals, &mut session, &signer, &mut dataset).await;
-            reencrypted_files = files.map_err(unfinished)?;
+            let again = super::rotate::reencrypt(globals, &mut session, &signer, &mut dataset).await;
+            let again = again.map_err(unfinished)?;
+            reencrypted_files = again.files;
+            versions_kept |= again.removed.kept;
         }
     }
-    let done = Done {
+    let mut done = Done {
         dataset: args.dataset,
         member: args.member,
         entry,
         rotation,
         waits_for_steward: waits.as_ref().map(ToString::to_string),
         reencrypted_files,
-        remains: remains(args.reencrypt && waits.is_none()),
+        versions_kept,
+        remains: Vec::new(),
     };
+    done.remains = remains(&done, args.reencrypt && waits.is_none());
     globals.output().result(&done, || text_of(&done))?;
     match waits {
         Some(why) if args.reencrypt => Err(Failure::refused(format!("nothing was re-encrypted: {why}"))
@@ -95,13 +103,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
 }
 
-fn remains(reencrypted: bool) -> Vec<&'static str> {
+fn remains(done: &Done, reencrypted: bool) -> Vec<String> {
     let mut remains = vec![
-        "what it downloaded stays with it",
-        "snapshots, backups or versions of the folder from before keep the old keys",
+        "what it downloaded stays with it".to_owned(),
+        "snapshots, backups or versions of the vault from before keep the old keys".to_owned(),
     ];
+    if done.versions_kept {
+        let deleted = done.rotation.as_ref().map_or(0, |rotation| rotation.deleted);
+        remains.push(output::versions_kept(deleted));
+    }
     if !reencrypted {
-        remains.push("files whose keys it extracted stay open to it until `--reencrypt`");
+        remains.push("files whose keys it extracted stay open to it until `--reencrypt`".to_owned());
     }
     remains
 }

@@ -8,7 +8,9 @@ use vault_core::rotation::Goal;
 
 use super::member::text;
 use crate::error::{Failure, Outcome};
+use crate::output;
 use crate::progress::Meter;
+use crate::reencrypt::Reencrypted;
 use crate::rotate::{self, Rotated};
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
@@ -35,6 +37,7 @@ struct Done {
     #[serde(flatten)]
     rotated: Rotated,
     reencrypted_files: u64,
+    deleted_bodies: u64,
 }
 
 /// Runs the verb.
@@ -53,12 +56,14 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let signer = session.signer(globals)?;
     let unfinished = args.reencrypt && crate::reencrypt::is_unfinished(&dataset);
     let goal = if unfinished { Goal::settle(&dataset) } else { Goal::rotate(&dataset) };
-    let rotated = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await?;
-    let mut reencrypted_files = 0;
+    let mut rotated = rotate::drive(&mut session, &signer, &mut dataset, goal, &reason).await?;
+    let mut again = Reencrypted::default();
     if args.reencrypt {
-        reencrypted_files = reencrypt(globals, &mut session, &signer, &mut dataset).await?;
+        again = reencrypt(globals, &mut session, &signer, &mut dataset).await?;
     }
-    let done = Done { dataset: args.dataset, rotated, reencrypted_files };
+    rotated.versions_kept |= again.removed.kept;
+    let done =
+        Done { dataset: args.dataset, rotated, reencrypted_files: again.files, deleted_bodies: again.removed.objects };
     globals.output().result(&done, || text_of(&done))
 }
 
@@ -82,6 +87,12 @@ fn text_of(done: &Done) -> String {
     if done.reencrypted_files > 0 {
         text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));
     }
+    if r.versions_kept {
+        text.push_str(&format!(
+            "\n  remains: {}",
+            output::versions_kept(r.deleted.saturating_add(done.deleted_bodies))
+        ));
+    }
     text
 }
 
@@ -94,7 +105,7 @@ pub async fn reencrypt(
     session: &mut Session,
     signer: &Signer,
     dataset: &mut DatasetState,
-) -> Outcome<u64> {
+) -> Outcome<Reencrypted> {
     let meter = Meter::new(&globals.output());
     crate::reencrypt::run(session, signer, dataset, &meter).await
 }

@@ -74,7 +74,8 @@ pub struct ObjectError {
     pub source: StoreError,
 }
 
-/// How often to try again when the store does not answer, with a wait that doubles each time.
+/// How often to try again when the store does not answer, with a wait that doubles each time. Each wait is between half of that and all of it,
+/// so that those who failed together do not come back together.
 #[derive(Debug, Clone, Copy)]
 pub struct Retry {
     /// How many tries in all, at least one.
@@ -99,11 +100,29 @@ impl Retry {
         let mut wait = self.first_wait;
         for _ in 1..self.tries {
             match attempt().await {
-                Err(StoreError::Transient(_)) => tokio::time::sleep(wait).await,
+                Err(StoreError::Transient(_)) => tokio::time::sleep(jittered(wait)).await,
                 other => return other.map_err(|source| ObjectError { name: Box::new(name.clone()), source }),
             }
             wait = wait.saturating_mul(2);
         }
         attempt().await.map_err(|source| ObjectError { name: Box::new(name.clone()), source })
+    }
+}
+
+fn jittered(wait: Duration) -> Duration {
+    let [random] = crate::random::bytes::<1>();
+    wait.mul_f64(0.5 + f64::from(random) / 510.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_between_half_and_whole() {
+        let wait = Duration::from_millis(1000);
+        let waits: Vec<Duration> = (0..200).map(|_| jittered(wait)).collect();
+        assert!(waits.iter().all(|w| (wait / 2..=wait).contains(w)));
+        assert!(waits.iter().any(|w| *w != waits[0]), "all the same");
     }
 }

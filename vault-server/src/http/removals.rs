@@ -79,5 +79,5 @@ async fn to_the_end(
     removal: impl Future<Output = Result<Removed, RemoveError>> + Send + 'static,
 ) -> Outcome<Json<Deleted>> {
     let removed = tokio::spawn(removal).await.map_err(|_| super::waves::Broken)??;
-    Ok(Json(Deleted { objects: removed.objects, kept: false }))
+    Ok(Json(Deleted { objects: removed.objects, kept: removed.kept }))
 }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use super::s3::{ARCHIVED, Answer, OpenS3Error, is_full};
+
 /// Why the store did not do what it was asked. Every variant names the object or folder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,6 +89,50 @@ pub enum StoreError {
         /// The store's error.
         source: object_store::Error,
     },
+    /// A bucket answered, and did not do it.
+    #[error("{path}: {answer}")]
+    Answered {
+        /// The object.
+        path: String,
+        /// What it said.
+        answer: Answer,
+    },
+    /// The object is in cold storage.
+    #[error("{path}: it is in cold storage and has to be restored before it can be read")]
+    Archived {
+        /// The object.
+        path: String,
+    },
+    /// The bucket could not even be asked.
+    #[error("{location}: {source}")]
+    NotOpened {
+        /// The store.
+        location: String,
+        /// Why.
+        source: OpenS3Error,
+    },
+    /// This store can't make links.
+    #[error("{location}: it has no links")]
+    NoLinks {
+        /// The store.
+        location: String,
+    },
+    /// What was to be written broke off.
+    #[error("{path}: what was to be written broke off: {source}")]
+    Body {
+        /// The object.
+        path: String,
+        /// The error of whoever sent it.
+        source: io::Error,
+    },
+    /// What was to be written has another length than was said.
+    #[error("{path}: what was to be written does not have {length} bytes")]
+    BodyLength {
+        /// The object.
+        path: String,
+        /// The length that was said.
+        length: u64,
+    },
     /// The runtime stopped before the work was done.
     #[error("{path}: the work was stopped")]
     Stopped {
@@ -112,6 +158,9 @@ impl StoreError {
     pub(crate) fn from_backend(path: impl Into<String>, source: object_store::Error) -> Self {
         use object_store::Error as E;
         let path = path.into();
+        if let Some(answer) = Answer::of(&source) {
+            return Self::from_answer(path, answer.clone());
+        }
         match &source {
             E::NotFound { .. } => return Self::NotFound { path },
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => return Self::Denied { path },
@@ -123,6 +172,47 @@ impl StoreError {
             Some(Fault::ReadOnly) => Self::ReadOnly { path },
             // A missing folder on the way of a write is not a missing object.
             Some(Fault::Missing) | None => Self::Backend { path, source },
+        }
+    }
+
+    /// Sorts what a bucket said.
+    pub(crate) fn from_answer(path: impl Into<String>, answer: Answer) -> Self {
+        let path = path.into();
+        match &answer {
+            Answer::Refused { code, .. } if code == "InvalidObjectState" => Self::Archived { path },
+            Answer::Refused { status, code, .. } if is_full(*status, code) => Self::Full { path },
+            _ => Self::Answered { path, answer },
+        }
+    }
+
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Answered { answer, .. } => answer.is_transient(),
+            Self::Unsteady { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What to do about it, where the store knows.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Answered { answer, .. } => answer.hint(),
+            Self::Archived { .. } => Some(ARCHIVED.to_owned()),
+            Self::NotOpened { source, .. } => source.hint().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// Whether this user may not do that, which another perhaps may.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::ReadOnly { .. } => true,
+            Self::Answered { answer: Answer::Refused { code, .. }, .. } => code == "AccessDenied",
+            _ => false,
         }
     }
 

@@ -19,14 +19,7 @@ use super::Vault;
 use super::objects::digest;
 use super::read::LedgerError;
 use super::state::{StateError, View};
-use crate::store::StoreError;
-
-/// How much was deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Objects.
-    pub objects: u64,
-}
+use crate::store::{Removed, StoreError};
 
 /// Why nothing more was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -132,11 +125,11 @@ impl Vault {
         }
         let prefix = upload_prefix(dataset, &upload);
         let manifests = self.only_of(&view.dataset, &upload).await?;
-        let mut objects = self.delete_manifests(&view.dataset, &manifests).await?;
+        let mut removed = self.delete_manifests(&view.dataset, &manifests).await?;
         // The lists last: they tell a repeated sweep which manifests there were.
-        objects += self.store.delete_prefix(&prefix, |name| !matches!(name, ObjectName::PackList { .. })).await?;
-        objects += self.store.delete_prefix(&prefix, |name| matches!(name, ObjectName::PackList { .. })).await?;
-        Ok(Removed { objects })
+        removed += self.store.delete_prefix(&prefix, |name| !matches!(name, ObjectName::PackList { .. })).await?;
+        removed += self.store.delete_prefix(&prefix, |name| matches!(name, ObjectName::PackList { .. })).await?;
+        Ok(removed)
     }
 
     /// Deletes seals, headers and tables of the epochs below a closed one.
@@ -150,12 +143,12 @@ impl Vault {
             return Err(RemoveError::NotClosed { dataset: dataset.clone(), below, closed });
         }
         self.check_table(&view.dataset).await?;
-        let mut objects = 0;
+        let mut removed = Removed::default();
         for epoch in self.epoch_folders(dataset).await?.into_iter().filter(|epoch| *epoch < below) {
             let of_epoch = |name: &ObjectName| epoch_of(name).is_some_and(|(d, n)| d == dataset && n == epoch);
-            objects += self.store.delete_prefix(&epoch_prefix(dataset, epoch), of_epoch).await?;
+            removed += self.store.delete_prefix(&epoch_prefix(dataset, epoch), of_epoch).await?;
         }
-        Ok(Removed { objects })
+        Ok(removed)
     }
 
     /// Deletes manifests that were removed or re-encrypted, and their packs, unless a visible manifest needs them.
@@ -167,11 +160,11 @@ impl Vault {
         let manifests = view.dataset.manifests();
         let uploads: BTreeSet<UploadId> =
             manifests.values().filter(|m| is_hidden(&view.dataset, m)).map(|m| m.upload).collect();
-        let mut objects = 0;
+        let mut removed = Removed::default();
         for upload in uploads {
-            objects += self.delete_hidden_of(&view.dataset, &upload).await?;
+            removed += self.delete_hidden_of(&view.dataset, &upload).await?;
         }
-        Ok(Removed { objects })
+        Ok(removed)
     }
 
     /// Deletes a seal, header or table that no valid statement names, or a pack of a committed upload that no signed list names: what a
@@ -197,7 +190,7 @@ impl Vault {
         if in_use {
             return Err(RemoveError::InUse { name: name.clone() });
         }
-        Ok(Removed { objects: self.store.delete(std::slice::from_ref(name)).await? })
+        Ok(self.store.delete(std::slice::from_ref(name)).await?)
     }
 
     /// Deletes all epochs, manifests and packs of a dataset that a statement deleted. Its ledger stays.
@@ -209,12 +202,12 @@ impl Vault {
         if !view.dataset.is_deleted() {
             return Err(RemoveError::NotDeleted { dataset: dataset.clone() });
         }
-        let mut objects = 0;
+        let mut removed = Removed::default();
         // The keys first: without them the rest is noise.
         for prefix in [epochs_prefix(dataset), manifests_prefix(dataset), uploads_prefix(dataset)] {
-            objects += self.store.delete_prefix(&prefix, |_| true).await?;
+            removed += self.store.delete_prefix(&prefix, |_| true).await?;
         }
-        Ok(Removed { objects })
+        Ok(removed)
     }
 
     /// The state, once all that it rests on is durable: what allows a deletion must survive a power cut that the deletion survives.
@@ -254,22 +247,27 @@ impl Vault {
     }
 
     /// Deletes manifests and the headers that hold their keys, in every epoch.
-    async fn delete_manifests(&self, state: &DatasetState, doomed: &BTreeSet<ManifestId>) -> Result<u64, RemoveError> {
+    async fn delete_manifests(
+        &self,
+        state: &DatasetState,
+        doomed: &BTreeSet<ManifestId>,
+    ) -> Result<Removed, RemoveError> {
         if doomed.is_empty() {
-            return Ok(0);
+            return Ok(Removed::default());
         }
-        let mut objects = 0;
+        let mut removed = Removed::default();
         for epoch in self.epoch_folders(state.id()).await? {
             let of_doomed =
                 |name: &ObjectName| matches!(name, ObjectName::Header { manifest, .. } if doomed.contains(manifest));
-            objects += self.store.delete_prefix(&headers_prefix(state.id(), epoch), of_doomed).await?;
+            removed += self.store.delete_prefix(&headers_prefix(state.id(), epoch), of_doomed).await?;
         }
         let name = |manifest: &ManifestId| ObjectName::Manifest { dataset: state.id().clone(), manifest: *manifest };
         let names: Vec<ObjectName> = doomed.iter().map(name).collect();
-        Ok(objects + self.store.delete(&names).await?)
+        removed += self.store.delete(&names).await?;
+        Ok(removed)
     }
 
-    async fn delete_hidden_of(&self, state: &DatasetState, upload: &UploadId) -> Result<u64, RemoveError> {
+    async fn delete_hidden_of(&self, state: &DatasetState, upload: &UploadId) -> Result<Removed, RemoveError> {
         let (mut doomed, mut doomed_packs, mut needed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (id, manifest) in state.manifests().iter().filter(|(_, m)| m.upload == *upload) {
             let packs = self.packs_of(state.id(), id, manifest).await?;
@@ -281,9 +279,9 @@ impl Vault {
                 needed.extend(packs.ok_or_else(|| missing_list(state.id(), id, upload))?);
             }
         }
-        let mut objects = self.delete_manifests(state, &doomed).await?;
+        let mut removed = self.delete_manifests(state, &doomed).await?;
         let prefix = upload_prefix(state.id(), upload);
-        objects += self
+        removed += self
             .store
             .delete_prefix(&prefix, |name| match name {
                 ObjectName::Pack { pack, .. } => doomed_packs.contains(pack) && !needed.contains(pack),
@@ -293,7 +291,8 @@ impl Vault {
             .await?;
         let is_list =
             |name: &ObjectName| matches!(name, ObjectName::PackList { manifest, .. } if doomed.contains(manifest));
-        Ok(objects + self.store.delete_prefix(&prefix, is_list).await?)
+        removed += self.store.delete_prefix(&prefix, is_list).await?;
+        Ok(removed)
     }
 
     /// Those of an upload's packs that no signed list names. None, unless the upload is committed and each of its lists that is needed is there:

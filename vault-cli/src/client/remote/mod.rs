@@ -45,7 +45,7 @@ use self::channel::{Answer, Ask, Channel, Key};
 use self::links::{Links, Move, Straight};
 use self::patience::Patience;
 use self::place::Place;
-use super::{Append, Client, Derived};
+use super::{Append, Client, Derived, Removed};
 use crate::error::{Failure, Outcome};
 use crate::settings::Globals;
 use crate::transfer::{Ahead, PackStore, StoreError};
@@ -262,6 +262,10 @@ impl PackStore for Remote {
     }
 }
 
+fn removed(deleted: Deleted) -> Removed {
+    Removed { objects: deleted.objects, kept: deleted.kept }
+}
+
 #[async_trait]
 impl Client for Remote {
     fn location(&self) -> &str {
@@ -297,27 +301,27 @@ impl Client for Remote {
         let _ = self.inner.channel.ask_once(&ask).await;
     }
 
-    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<u64> {
+    async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<Removed> {
         let path = format!("/v1/datasets/{dataset}/delete-epochs");
-        Ok(self.inner.act::<Deleted>(path, &DeleteEpochs { below }).await?.objects)
+        Ok(removed(self.inner.act(path, &DeleteEpochs { below }).await?))
     }
 
-    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<u64> {
+    async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<Removed> {
         let path = format!("/v1/datasets/{dataset}/sweep");
-        Ok(self.inner.act::<Deleted>(path, &Sweep { upload: upload.to_string() }).await?.objects)
+        Ok(removed(self.inner.act(path, &Sweep { upload: upload.to_string() }).await?))
     }
 
-    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<u64> {
+    async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
         let path = format!("/v1/datasets/{dataset}/delete-hidden");
-        Ok(self.inner.act::<Deleted>(path, &DeleteHidden {}).await?.objects)
+        Ok(removed(self.inner.act(path, &DeleteHidden {}).await?))
     }
 
-    async fn withdraw(&self, name: &ObjectName) -> Outcome<()> {
+    async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         let ask = Ask { method: Method::DELETE, ..Ask::get(object(name), 1 << 20) };
         match self.inner.channel.ask(&ask).await {
             // The first try did it, and its answer was lost.
-            Err(error) if error.problem() == Some(Type::NotFound) => Ok(()),
-            answer => Ok(answer.map(drop)?),
+            Err(error) if error.problem() == Some(Type::NotFound) => Ok(Removed::default()),
+            answer => Ok(removed(self.inner.json(&answer?)?)),
         }
     }
 

@@ -15,5 +15,7 @@ mod common;
 mod ledgers;
 #[path = "http/objects.rs"]
 mod objects;
+#[path = "http/rights.rs"]
+mod rights;
 #[path = "http/signatures.rs"]
 mod signatures;

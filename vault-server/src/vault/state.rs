@@ -3,7 +3,7 @@
 //! What is kept is a shortcut and never an answer of its own: it is used only where folding everything again would give the same. So it is
 //! tied to the hash of the last entry that it holds, and dropped when a recovery or a reservation could change a judgement that was passed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -19,8 +19,11 @@ use super::objects::digest;
 use super::read::LedgerError;
 use crate::store::StoreError;
 
-/// Dataset states that are kept; the one that was not asked for longest goes first.
-const MAX_DATASETS: usize = 64;
+/// What the dataset states that are kept may weigh, in entries: 0.8 kB each as measured over states of 100 entries. The one that was not
+/// asked for longest goes first.
+const MAX_WEIGHT: u64 = 200_000;
+/// What a state weighs before its entries.
+const A_STATE: u64 = 8;
 
 /// Why a state could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +92,23 @@ struct Basis {
 #[derive(Debug, Default)]
 pub(super) struct Folds {
     vault: Mutex<Option<Known<VaultState>>>,
-    /// The most recently used last.
-    datasets: Mutex<Vec<(DatasetId, Known<DatasetState>, Basis)>>,
+    datasets: Mutex<Datasets>,
+}
+
+/// Dataset states up to a weight.
+#[derive(Debug, Default)]
+struct Datasets {
+    kept: HashMap<DatasetId, Kept>,
+    weight: u64,
+    /// How often one was asked for or kept.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    known: Known<DatasetState>,
+    basis: Basis,
+    used: u64,
 }
 
 /// What exposure ledgers hold, before the vault ledger is read and they can be folded.
@@ -104,7 +122,7 @@ impl Vault {
     /// How many ledger states are in memory.
     #[must_use]
     pub fn folds_kept(&self) -> usize {
-        lock(&self.folds.datasets).len() + usize::from(lock(&self.folds.vault).is_some())
+        lock(&self.folds.datasets).kept.len() + usize::from(lock(&self.folds.vault).is_some())
     }
 
     /// The vault ledger's state after its last entry.
@@ -141,7 +159,7 @@ impl Vault {
     #[must_use]
     pub fn open_uploads(&self, member: &MemberId) -> usize {
         let kept = lock(&self.folds.datasets);
-        let uploads = kept.iter().flat_map(|(_, known, _)| known.state.uploads().values());
+        let uploads = kept.kept.values().flat_map(|kept| kept.known.state.uploads().values());
         uploads.filter(|upload| upload.status == UploadStatus::Open && upload.author == *member).count()
     }
 
@@ -209,6 +227,11 @@ impl Vault {
             entries = self.entries(&ledger, 0).await?;
         }
         let count = kept.as_ref().map_or(0, |(known, _)| known.entries - 1) + entries.len() as u64;
+        if let (Some((known, basis)), 1, None) = (&kept, entries.len(), cited_by)
+            && let Some(view) = self.unchanged(known, basis).await?
+        {
+            return Ok(view);
+        }
 
         let candidates: Vec<Bytes> = entries.iter().chain(cited_by).cloned().collect();
         let find = move || Ok(candidates.iter().flat_map(|entry| cited_exposures(entry)).collect());
@@ -251,6 +274,18 @@ impl Vault {
         let view = View { vault, dataset: Arc::clone(&fresh.state), exposures, entries: count };
         self.folds.keep(dataset.clone(), fresh, basis);
         Ok(view)
+    }
+
+    /// The view of a dataset whose ledger has nothing new and cites no exposure: what most looks find. `None` if more has to be looked at.
+    async fn unchanged(&self, known: &Known<DatasetState>, basis: &Basis) -> Result<Option<View>, StateError> {
+        if !basis.exposures.is_empty() {
+            return Ok(None);
+        }
+        let vault = self.state().await?;
+        let today = Basis::of(&vault, &RawExposures::default());
+        let stands = basis.still_holds(&vault, &today) && (known.state.stop().is_none() || *basis == today);
+        let (dataset, exposures) = (Arc::clone(&known.state), Arc::default());
+        Ok(stands.then_some(View { vault, dataset, exposures, entries: known.entries }))
     }
 
     async fn fold_dataset_of(
@@ -342,22 +377,44 @@ impl Basis {
 
 impl Folds {
     fn dataset(&self, id: &DatasetId) -> Option<(Known<DatasetState>, Basis)> {
-        let mut kept = lock(&self.datasets);
-        let at = kept.iter().position(|(kept, _, _)| kept == id)?;
-        let found = kept.remove(at);
-        let copy = (found.1.clone(), found.2.clone());
-        kept.push(found);
-        Some(copy)
+        let mut datasets = lock(&self.datasets);
+        datasets.uses += 1;
+        let used = datasets.uses;
+        let found = datasets.kept.get_mut(id)?;
+        found.used = used;
+        Some((found.known.clone(), found.basis.clone()))
     }
 
     fn keep(&self, id: DatasetId, known: Known<DatasetState>, basis: Basis) {
-        let mut kept = lock(&self.datasets);
-        kept.retain(|(kept, _, _)| *kept != id);
-        if kept.len() >= MAX_DATASETS {
-            kept.remove(0);
-        }
-        kept.push((id, known, basis));
+        lock(&self.datasets).keep(id, known, basis, MAX_WEIGHT);
     }
+}
+
+impl Datasets {
+    fn keep(&mut self, id: DatasetId, known: Known<DatasetState>, basis: Basis, max: u64) {
+        self.uses += 1;
+        self.forget(&id);
+        let weight = weight(&known);
+        // One that is heavier than all may be is kept alone.
+        while self.weight.saturating_add(weight) > max {
+            let Some(oldest) = self.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(id, _)| id.clone()) else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+        self.weight += weight;
+        self.kept.insert(id, Kept { known, basis, used: self.uses });
+    }
+
+    fn forget(&mut self, id: &DatasetId) {
+        if let Some(old) = self.kept.remove(id) {
+            self.weight = self.weight.saturating_sub(weight(&old.known));
+        }
+    }
+}
+
+fn weight(known: &Known<DatasetState>) -> u64 {
+    known.entries + A_STATE
 }
 
 impl RawExposures {
@@ -425,5 +482,103 @@ fn reserved_for(stored: &Bytes) -> Option<DatasetId> {
     match said(stored)? {
         Body::Reserved(body) => Some(body.dataset),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use super::*;
+    use std::convert::Infallible;
+
+    use vault_core::card::Card;
+    use vault_core::hazmat::sign::SigningKey;
+    use vault_core::ids::VaultNonce;
+    use vault_core::json::B64;
+    use vault_core::ledger::statement::{
+        Algorithms, ApprovalCounts, DatasetCreated, Facts, FirstEpoch, Genesis, GenesisMember, Info, Jurisdiction,
+        OrganisationKind, Role, RoleSet, Seal, Statement, Text,
+    };
+    use vault_core::seal::PrivateKey;
+    use vault_core::secret::Secret32;
+    use vault_core::suite::Suite;
+
+    /// Dataset states that differ in name only.
+    fn states(names: &[&str]) -> Vec<Known<DatasetState>> {
+        let signing = SigningKey::from_seed(&Secret32::take(&mut [1; 32]));
+        let kem = PrivateKey::from_secret(Suite::X25519, Secret32::take(&mut [2; 32])).public_key();
+        let card = Card::make(Suite::X25519, "a", 1, &signing, &kem).unwrap();
+        let info = Info {
+            facts: Facts::default(),
+            jurisdiction: Jurisdiction::parse("CN").unwrap(),
+            kind: OrganisationKind::Hospital,
+            organisation: Text::parse("a hospital").unwrap(),
+        };
+        let author: MemberId = "a".parse().unwrap();
+        let sign = |ledger: LedgerId, seq, prev, vault, vault_head, body| {
+            let author = author.clone();
+            let statement = Statement { author, body, card: *card.id(), ledger, prev, seq, time: 1, vault, vault_head };
+            Bytes::from(statement.sign(|pae| Ok::<_, Infallible>(signing.sign(pae))).unwrap())
+        };
+        let genesis = Genesis {
+            algorithms: Algorithms::of(Suite::X25519),
+            approvals: ApprovalCounts { card_added: 0, dataset_deleted: 0, granted: [0; 5], recovered: 0, released: 0 },
+            head_age: 3600,
+            members: vec![GenesisMember { cards: vec![B64(card.stored().to_vec())], info, member: author.clone() }],
+            nonce: VaultNonce([0; 16]),
+            recovery: BTreeSet::new().into_iter().collect(),
+            suite: Suite::X25519,
+        };
+        let genesis = sign(LedgerId::Vault, 0, None, None, None, Body::Genesis(genesis));
+        let first = vault_core::ledger::fold::entry_hash(None, &genesis);
+        let id = vault_core::ids::VaultId(first.0);
+        let role = RoleSet { dataset: None, member: author.clone(), on: true, role: Role::Creator };
+        let role = sign(LedgerId::Vault, 1, Some(first), Some(id), None, Body::RoleSet(role));
+        let vault = VaultState::fold(&id, &[genesis, role]).unwrap();
+        let head = vault.head();
+        names
+            .iter()
+            .map(|name| {
+                let name: DatasetId = name.parse().unwrap();
+                let seal = Seal { card: *card.id(), member: author.clone(), sha256: Digest([3; 32]) };
+                let created = DatasetCreated {
+                    epoch: FirstEpoch { public: B64(kem.as_bytes().to_vec()), seals: [seal].into_iter().collect() },
+                    facts: Facts::default(),
+                    level: 1,
+                    recovery: BTreeSet::new().into_iter().collect(),
+                    title: Text::parse("x").unwrap(),
+                };
+                let ledger = LedgerId::Dataset(name.clone());
+                let entry = sign(ledger, 0, Some(first), Some(id), head, Body::DatasetCreated(created));
+                let state = DatasetState::fold(&vault, &Exposures::default(), &name, &[entry.clone()]).unwrap();
+                Known::new(state, &[entry])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn states_are_kept_up_to_a_weight_and_the_one_not_used_longest_goes() {
+        let (names, mut datasets) = (["a", "b", "c", "d"], Datasets::default());
+        let basis = Basis { vault: None, recoveries: 0, exposures: BTreeMap::new() };
+        let max = 3 * (1 + A_STATE);
+        for (name, state) in names.iter().zip(states(&names)) {
+            datasets.keep(name.parse().unwrap(), state, basis.clone(), max);
+            if *name == "c" {
+                datasets.uses += 1;
+                datasets.kept.get_mut(&"a".parse().unwrap()).unwrap().used = datasets.uses;
+            }
+        }
+        let mut kept: Vec<_> = datasets.kept.keys().map(DatasetId::as_str).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["a", "c", "d"]);
+        assert_eq!(datasets.weight, max);
+        // The same again weighs the same; one heavier than all is kept alone.
+        let again = states(&["d"]).remove(0);
+        datasets.keep("d".parse().unwrap(), again.clone(), basis.clone(), max);
+        assert_eq!((datasets.weight, datasets.kept.len()), (max, 3));
+        let heavy = Known { entries: 1000, ..again };
+        datasets.keep("e".parse().unwrap(), heavy, basis, max);
+        assert_eq!((datasets.weight, datasets.kept.len()), (1000 + A_STATE, 1));
     }
 }

@@ -73,7 +73,7 @@ impl Person {
         self.signing.sign(bytes)
     }
 
-    fn stored(&self) -> B64 {
+    pub fn stored(&self) -> B64 {
         B64(self.card.stored().to_vec())
     }
 }
@@ -101,7 +101,7 @@ pub fn dataset_ledger() -> LedgerId {
     LedgerId::Dataset(dataset())
 }
 
-fn info() -> Info {
+pub fn info() -> Info {
     Info {
         facts: Facts::default(),
         jurisdiction: Jurisdiction::parse("CN").unwrap(),

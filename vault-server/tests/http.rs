@@ -15,6 +15,10 @@ mod common;
 mod ledgers;
 #[path = "http/objects.rs"]
 mod objects;
+#[path = "http/openapi.rs"]
+mod openapi;
+#[path = "http/problems.rs"]
+mod problems;
 #[path = "http/rights.rs"]
 mod rights;
 #[path = "http/signatures.rs"]

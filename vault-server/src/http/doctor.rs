@@ -8,9 +8,17 @@ use super::problem::Outcome;
 use super::rights::Act;
 use super::service::Service;
 use super::signed::Signed;
+use crate::wire::problem::Problem;
 use crate::wire::{Examine, Examined};
 
 /// Looks at everything, and makes again what can be if it is asked to.
+#[utoipa::path(
+    post,
+    path = "/v1/doctor",
+    request_body(content = Examine),
+    responses((status = 200, description = "What was found", body = Examined), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn examine(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Examined>> {
     let Examine { repair } = signed.json(body).await?;
     let asker = signed.asker().await?;

@@ -16,12 +16,18 @@ use super::service::{Service, parse_query};
 use super::signed::{Asker, Signed};
 use super::turns::TURN;
 use crate::vault::Append;
-use crate::wire::problem::Type;
+use crate::wire::problem::{Problem, Type};
 use crate::wire::{self, Ledgers, Turn, entries as framing};
 
 const MORE: HeaderName = HeaderName::from_static(wire::MORE);
 
 /// GET `/v1/ledgers`
+#[utoipa::path(
+    get,
+    path = "/v1/ledgers",
+    responses((status = 200, description = "The names of all ledgers", body = Ledgers), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn names(State(service): State<Service>, signed: Signed) -> Outcome<Json<Ledgers>> {
     signed.asker().await?.may(Act::Ledgers, None)?;
     let names = service.looks().names().await?;
@@ -29,12 +35,26 @@ pub(super) async fn names(State(service): State<Service>, signed: Signed) -> Out
 }
 
 /// GET `/v1/ledgers/vault/entries`
+#[utoipa::path(
+    get,
+    path = "/v1/ledgers/vault/entries",
+    params(("from" = Option<u64>, Query, description = "the first number"), ("single" = Option<bool>, Query, description = "whether bundles are left out")),
+    responses((status = 200, description = "Entries, each after four bytes of length", body = Vec<u8>, content_type = "application/vnd.seqvault.entries"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn vault_entries(State(service): State<Service>, signed: Signed, query: RawQuery) -> Outcome {
     let asker = signed.asker_of_vault_ledger().await?;
     read(&service, &asker, &LedgerId::Vault, query).await
 }
 
 /// GET `/v1/ledgers/<kind>/<id>/entries`
+#[utoipa::path(
+    get,
+    path = "/v1/ledgers/{kind}/{id}/entries",
+    params(("kind" = String, Path, description = "dataset or exposure"), ("id" = String, Path, description = "the dataset's id or the exposure's hash"), ("from" = Option<u64>, Query, description = "the first number"), ("single" = Option<bool>, Query, description = "whether bundles are left out")),
+    responses((status = 200, description = "Entries, each after four bytes of length", body = Vec<u8>, content_type = "application/vnd.seqvault.entries"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn entries(
     State(service): State<Service>,
     signed: Signed,
@@ -46,6 +66,14 @@ pub(super) async fn entries(
 }
 
 /// PUT `/v1/ledgers/vault/entries/<seq>`
+#[utoipa::path(
+    put,
+    path = "/v1/ledgers/vault/entries/{seq}",
+    params(("seq" = u64, Path, description = "the entry's number")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is there"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn append_to_vault(
     State(service): State<Service>,
     signed: Signed,
@@ -57,6 +85,14 @@ pub(super) async fn append_to_vault(
 }
 
 /// PUT `/v1/ledgers/<kind>/<id>/entries/<seq>`
+#[utoipa::path(
+    put,
+    path = "/v1/ledgers/{kind}/{id}/entries/{seq}",
+    params(("kind" = String, Path, description = "dataset or exposure"), ("id" = String, Path, description = "the dataset's id or the exposure's hash"), ("seq" = u64, Path, description = "the entry's number")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is there"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn append(
     State(service): State<Service>,
     signed: Signed,
@@ -68,12 +104,25 @@ pub(super) async fn append(
 }
 
 /// POST `/v1/ledgers/vault/turn`
+#[utoipa::path(
+    post,
+    path = "/v1/ledgers/vault/turn",
+    responses((status = 200, description = "A turn", body = Turn), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn vault_turn(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Turn>> {
     let asker = signed.asker_of_vault_ledger().await?;
     take_turn(&service, &signed, &asker, &LedgerId::Vault, body).await
 }
 
 /// POST `/v1/ledgers/<kind>/<id>/turn`
+#[utoipa::path(
+    post,
+    path = "/v1/ledgers/{kind}/{id}/turn",
+    params(("kind" = String, Path, description = "dataset or exposure"), ("id" = String, Path, description = "the dataset's id or the exposure's hash")),
+    responses((status = 200, description = "A turn", body = Turn), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn turn(
     State(service): State<Service>,
     signed: Signed,

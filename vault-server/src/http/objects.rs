@@ -16,13 +16,20 @@ use super::service::{Place, Service};
 use super::signed::Signed;
 use crate::store::StoreError;
 use crate::vault::{Vault, max_len};
-use crate::wire::problem::Type;
+use crate::wire::problem::{Problem, Type};
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// Bytes that are read from the store at once, and held for a transfer.
 const PIECE: u64 = 1 << 20;
 
 /// GET `/v1/objects/<name>`
+#[utoipa::path(
+    get,
+    path = "/v1/objects/{name}",
+    params(("name" = String, Path, description = "the object's name, with its slashes"), ("Range" = Option<String>, Header, description = "bytes=first-last")),
+    responses((status = 200, description = "The object", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn read(
     State(service): State<Service>,
     signed: Signed,
@@ -45,6 +52,13 @@ pub(super) async fn read(
 }
 
 /// HEAD `/v1/objects/<name>`
+#[utoipa::path(
+    head,
+    path = "/v1/objects/{name}",
+    params(("name" = String, Path, description = "the object's name, with its slashes")),
+    responses((status = 200, description = "Its length is in the headers"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn look(State(service): State<Service>, signed: Signed, Path(name): Path<String>) -> Outcome {
     let name = parse(&name)?;
     allow(&signed, Act::Read(&name), &name).await?;
@@ -53,6 +67,14 @@ pub(super) async fn look(State(service): State<Service>, signed: Signed, Path(na
 }
 
 /// PUT `/v1/objects/<name>`
+#[utoipa::path(
+    put,
+    path = "/v1/objects/{name}",
+    params(("name" = String, Path, description = "the object's name, with its slashes")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is there"), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn write(
     State(service): State<Service>,
     signed: Signed,

@@ -13,10 +13,17 @@ use super::rights::Act;
 use super::service::Service;
 use super::signed::Signed;
 use crate::vault::{RemoveError, Removed};
-use crate::wire::problem::Type;
+use crate::wire::problem::{Problem, Type};
 use crate::wire::{DeleteEpochs, DeleteHidden, Deleted, Sweep};
 
 /// DELETE `/v1/objects/<name>`
+#[utoipa::path(
+    delete,
+    path = "/v1/objects/{name}",
+    params(("name" = String, Path, description = "the object's name, with its slashes")),
+    responses((status = 200, description = "What went", body = Deleted), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn withdraw(
     State(service): State<Service>,
     signed: Signed,
@@ -28,6 +35,14 @@ pub(super) async fn withdraw(
 }
 
 /// POST `/v1/datasets/<id>/delete-epochs`
+#[utoipa::path(
+    post,
+    path = "/v1/datasets/{dataset}/delete-epochs",
+    params(("dataset" = String, Path, description = "the dataset's id")),
+    request_body(content = DeleteEpochs),
+    responses((status = 200, description = "What went", body = Deleted), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn delete_epochs(
     State(service): State<Service>,
     signed: Signed,
@@ -40,6 +55,14 @@ pub(super) async fn delete_epochs(
 }
 
 /// POST `/v1/datasets/<id>/sweep`
+#[utoipa::path(
+    post,
+    path = "/v1/datasets/{dataset}/sweep",
+    params(("dataset" = String, Path, description = "the dataset's id")),
+    request_body(content = Sweep),
+    responses((status = 200, description = "What went", body = Deleted), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn sweep(
     State(service): State<Service>,
     signed: Signed,
@@ -53,6 +76,14 @@ pub(super) async fn sweep(
 }
 
 /// POST `/v1/datasets/<id>/delete-hidden`
+#[utoipa::path(
+    post,
+    path = "/v1/datasets/{dataset}/delete-hidden",
+    params(("dataset" = String, Path, description = "the dataset's id")),
+    request_body(content = DeleteHidden),
+    responses((status = 200, description = "What went", body = Deleted), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
 pub(super) async fn delete_hidden(
     State(service): State<Service>,
     signed: Signed,

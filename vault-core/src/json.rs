@@ -128,9 +128,7 @@ fn write_value(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Jso
 }
 
 fn is_member_name(name: &str) -> bool {
-    name == "payloadType"
-        || (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
@@ -209,6 +207,7 @@ mod tests {
             r#"{"a":9007199254740992}"#,
             r#"{"a":"\u0061"}"#,
             r#"{"A":1}"#,
+            r#"{"payloadType":1}"#,
             r#"{"a":"\/"}"#,
             "{\"\":1}",
         ] {

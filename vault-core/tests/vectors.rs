@@ -14,12 +14,20 @@
 
 #[path = "testkit/bodies.rs"]
 mod bodies;
+#[path = "testkit/book.rs"]
+mod book;
+#[path = "testkit/datasets.rs"]
+mod datasets;
 #[path = "testkit/epochs.rs"]
 mod epochs;
 #[path = "testkit/keys.rs"]
 mod keys;
 #[path = "testkit/mod.rs"]
 mod kit;
+#[path = "testkit/ledgers.rs"]
+mod ledgers;
+#[path = "testkit/manifests.rs"]
+mod manifests;
 #[path = "testkit/packs.rs"]
 mod packs;
 
@@ -41,6 +49,10 @@ const CLASSES: &[Class] = &[
     ("bodies", bodies::bodies, bodies::run),
     ("pack-lists", packs::lists, packs::run_list),
     ("groups", packs::groups, packs::run_groups),
+    ("manifests", manifests::manifests, manifests::run),
+    ("vault-ledgers", ledgers::vaults, book::run),
+    ("dataset-ledgers", datasets::datasets, book::run),
+    ("exposure-ledgers", datasets::exposures, book::run),
 ];
 
 fn cases() -> Vec<Case> {

@@ -300,7 +300,7 @@ class Dataset(Fold):
         need(self.is_holder(s) or own, "neither a holder nor the member, as opener of every unclosed epoch")
         need(self.has_current_grant(member, s.time, s.v), "no current grant")
         cards = {(member, seal["card"]) for seal in seals}
-        need(cards <= self.cards_of([member], s), "a card that is not current")
+        need(cards and cards <= self.cards_of([member], s), "no card, or one that is not current")
         self.exactly(seals, cards, self.unclosed())
         return lambda: self.add_seals(s, seals)
 
@@ -334,10 +334,13 @@ class Dataset(Fold):
         return lambda: None
 
     def reservation_cancelled(self, s):
-        # While it is missing its author is unknown, and may turn out to be this one: a fork, whoever signs.
         def usable(_, reserved):
             need(s.author == reserved.author or self.vault.is_officer(s.author, s.v), "neither reserver nor officer")
-        return self.reservations([(None, s.body["reservation"])], usable)
+        try:
+            return self.reservations([(None, s.body["reservation"])], usable)
+        except Fork:
+            need(self.is_officer_or_steward(s), "neither an officer nor a steward, and it is not there")
+            raise
 
     def anchored(self, s):
         need(s.v > self.last_head, "no newer vault head")

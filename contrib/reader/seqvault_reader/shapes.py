@@ -172,7 +172,7 @@ DATASET = BOTH | {                                                              
     "uploader-set": obj(member=M, on=boolean),
     "recovery-set": obj(cards=set_of(H), seals=EPOCH_SEALS),
     "granted": obj(approval=APPROVAL, reservation=nullable(AT), seals=EPOCH_SEALS,
-                   terms=obj(ends=nullable(TIME), facts=facts, member=M), trace=nullable(any_object)),
+                   terms=obj(ends=nullable(TIME), facts=facts, member=M), trace=nullable(facts)),
     "card-sealed": obj(member=M, seals=EPOCH_SEALS),
     "agreement-accepted": obj(agreement=H, grant=H),
     "suspended": obj(members=set_of(M), reason=TEXT),
@@ -190,7 +190,7 @@ DATASET = BOTH | {                                                              
     "upload-committed": obj(epoch=EPOCH, manifests=list_of(MAN, 1, 10_000), upload=I),
     "upload-closed": obj(reason=TEXT, upload=I),
     "manifest-removed": obj(manifest=I, reason=TEXT),
-    "path-removed": obj(files=set_of(N), manifest=I, reason=TEXT),
+    "path-removed": obj(files=set_of(integer(0, 2**32 - 1)), manifest=I, reason=TEXT),
 }
 
 EXPOSURE = BOTH | {                                                                                              # 5.6

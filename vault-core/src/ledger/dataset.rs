@@ -36,7 +36,7 @@ pub struct DatasetState {
     table: Option<Table>,
     uploads: BTreeMap<UploadId, Upload>,
     manifests: BTreeMap<ManifestId, Manifest>,
-    reservations: BTreeMap<EntryHash, ReservationUse>,
+    reservations: BTreeMap<(LedgerId, u64, EntryHash), ReservationUse>,
     attested: Vec<(MemberId, EntryHash)>,
     proposals: Proposals,
     deleted: bool,

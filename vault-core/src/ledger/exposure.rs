@@ -247,20 +247,26 @@ impl Exposures {
         self.0.insert(state.recipient, state);
     }
 
-    fn find(&self, cited: &Reservation) -> Option<&Reserved> {
-        let LedgerId::Exposure(recipient) = &cited.ledger else { return None };
-        self.0.get(recipient)?.reserved.get(&cited.hash).filter(|r| r.seq == cited.seq)
-    }
-
-    /// Whether the citation is a reservation for this dataset and member.
+    /// What a citation finds.
     #[must_use]
-    pub fn is_reserved(&self, cited: &Reservation, dataset: &DatasetId, member: &MemberId) -> bool {
-        self.find(cited).is_some_and(|r| r.dataset == *dataset && r.member == *member)
+    pub fn cited(&self, cited: &Reservation) -> Cited<'_> {
+        let LedgerId::Exposure(recipient) = &cited.ledger else { return Cited::Other };
+        let state = self.0.get(recipient);
+        let judged = usize::try_from(cited.seq).ok().zip(state).and_then(|(seq, state)| state.judged.get(seq));
+        if judged.is_none_or(|judged| judged.hash != cited.hash) {
+            return Cited::Missing;
+        }
+        state.and_then(|state| state.reserved.get(&cited.hash)).map_or(Cited::Other, Cited::Reserved)
     }
+}
 
-    /// Who made a reservation.
-    #[must_use]
-    pub fn reserver(&self, cited: &Reservation) -> Option<&MemberId> {
-        self.find(cited).map(|r| &r.author)
-    }
+/// What the citation of a reservation finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cited<'a> {
+    /// No entry with that number and hash was read, so its author can still make one.
+    Missing,
+    /// An entry that is not a valid `reserved`, or a ledger that can't hold one: it never will be.
+    Other,
+    /// A reservation.
+    Reserved(&'a Reserved),
 }

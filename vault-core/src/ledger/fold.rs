@@ -76,6 +76,9 @@ pub(super) fn parse_at(stored: &[u8], vault: Option<&VaultId>, ledger: &LedgerId
     if frame.vault.as_ref() != vault || frame.ledger != *ledger || frame.seq != seq {
         return Err("misplaced: names another vault, ledger or number");
     }
+    if frame.prev.is_none() && vault.is_some() {
+        return Err("malformed: names no entry before it");
+    }
     Ok(entry)
 }
 

@@ -70,15 +70,17 @@ fn a_grant_cites_a_reservation_of_its_dataset_and_member_once() {
     for bad in [
         Reservation { seq: 1, ..good.clone() },
         Reservation { hash: EntryHash([0; 32]), ..good.clone() },
-        Reservation { ledger: LedgerId::Vault, ..good.clone() },
         Reservation { ledger: LedgerId::Exposure(Digest([0; 32])), ..good.clone() },
     ] {
         let body = grant_with(&mut w, &bad);
         w.stops("stella", body.clone());
         w.refuses("rita", body, "not a holder of the newest epoch");
     }
+    // What is there, and is not for this grant, never will be.
     let other = Body::Granted(Granted { reservation: Some(good.clone()), ..w.grant("uma") });
-    w.stops("stella", other);
+    w.refuses("stella", other, "a reservation for another dataset or member");
+    let elsewhere = grant_with(&mut w, &Reservation { ledger: LedgerId::Vault, ..good.clone() });
+    w.refuses("stella", elsewhere, "not a reservation");
     let body = grant_with(&mut w, &good);
     w.does("stella", body);
     let again = grant_with(&mut w, &good);
@@ -133,7 +135,7 @@ fn amended_facts_reserve_for_each_grantee() {
             why: text("more subjects"),
         })
     };
-    w.stops("stella", amended("rita"));
+    w.refuses("stella", amended("rita"), "a reservation for another dataset or member");
     w.refuses("rita", amended("rita"), "not a steward");
     w.does("stella", amended("rolf"));
     w.refuses("stella", amended("rolf"), "the reservation is used or cancelled already");

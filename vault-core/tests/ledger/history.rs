@@ -100,8 +100,17 @@ fn an_unauthorised_entry_with_another_past_is_void() {
     let mut w = World::with_dataset();
     let (_, opened) = w.upload_opened();
     let mut statement = w.dataset_draft("mallory", opened);
-    statement.prev = None;
+    statement.prev = Some(EntryHash([9; 32]));
     w.refuses_statement("mallory", &statement, "neither uploader nor steward");
+}
+
+#[test]
+fn an_entry_that_names_none_before_it_is_malformed_and_no_fork() {
+    let mut w = World::with_dataset();
+    let granted = w.granted("rolf");
+    let mut statement = w.dataset_draft("stella", granted);
+    statement.prev = None;
+    w.refuses_statement("stella", &statement, "malformed: names no entry before it");
 }
 
 #[test]
@@ -213,7 +222,7 @@ fn who_was_retired_stops_a_ledger_until_it_cites_that_and_never_after() {
     // A back-dated entry of a time when it was no stranger is void as well, whatever it says of its past.
     let mut statement = w.dataset_draft("mallory", anchored());
     statement.vault_head = Some(VaultHead { hash: w.state.entry_hash(12).unwrap(), seq: 12 });
-    statement.prev = None;
+    statement.prev = Some(EntryHash([9; 32]));
     w.refuses_statement("mallory", &statement, "older vault head");
     // Whoever is current can still say that it saw another vault ledger.
     let current = w.dataset_draft("rolf/2", anchored());
@@ -263,7 +272,9 @@ fn a_dataset_is_created_by_entry_0_alone() {
     };
     let invalid = |why| Some(CreationError::Invalid(why));
     assert_eq!(bend(&w, "stella", &|_, _| {}), None);
-    assert_eq!(bend(&w, "stella", &|s, _| s.prev = None), invalid("entry 0 does not follow the vault id"));
+    assert_eq!(bend(&w, "stella", &|s, _| s.prev = None), invalid("malformed: names no entry before it"));
+    let elsewhere = |s: &mut Statement, _: &mut DatasetCreated| s.prev = Some(EntryHash([9; 32]));
+    assert_eq!(bend(&w, "stella", &elsewhere), invalid("entry 0 does not follow the vault id"));
     assert_eq!(bend(&w, "stella", &|s, _| s.vault_head.as_mut().unwrap().seq += 1), Some(CreationError::Unanchored));
     assert_eq!(bend(&w, "stella", &|s, _| s.vault_head = None), invalid("names no vault head"));
     assert_eq!(bend(&w, "stella", &|s, _| s.body = revoked("rita")), invalid("entry 0 does not create it"));

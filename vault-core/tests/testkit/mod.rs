@@ -149,6 +149,13 @@ impl Cases {
 }
 
 impl Case {
+    /// What the reader says, if that is not what must happen.
+    fn otherwise(&self, run: impl Fn(&str, &Value) -> Outcome) -> Option<String> {
+        let Outcome { class, says, .. } = run(self.class, &self.input);
+        (class != self.expect)
+            .then(|| format!("{}/{} is {class} and not {}: {says}", self.class, self.name, self.expect))
+    }
+
     /// The file's text, and the reader's words. What a reader gets comes from running it; what must happen is said by whoever
     /// wrote the case.
     pub(crate) fn texts(&self, run: impl Fn(&str, &Value) -> Outcome) -> (String, String) {
@@ -270,6 +277,8 @@ pub(crate) fn compare(cases: &[Case], says: &str, run: impl Fn(&str, &Value) -> 
 /// Writes what is not there yet. A vector that is there with other bytes is an error: vectors are never changed. Words may.
 #[allow(clippy::disallowed_methods, clippy::print_stdout, reason = "this is the generator")]
 pub(crate) fn write_new(cases: &[Case], says: &str, run: impl Fn(&str, &Value) -> Outcome) {
+    let otherwise: Vec<String> = cases.iter().filter_map(|case| case.otherwise(&run)).collect();
+    assert!(otherwise.is_empty(), "{}", otherwise.join("\n"));
     let mut words = String::new();
     for case in cases {
         let (path, (text, line)) = (folder().join(case.class).join(&case.name), case.texts(&run));

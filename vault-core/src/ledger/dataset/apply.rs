@@ -18,7 +18,7 @@ impl DatasetState {
                 self.confirmed = None;
                 body.suspends.iter().for_each(|m| self.end(m, GrantStatus::Suspended));
                 for item in &body.reservations {
-                    self.use_reservation(item.reservation.hash, false);
+                    self.use_reservation(&item.reservation, false);
                 }
             }
             Body::GradeConfirmed(_) => self.confirmed = Some((author.clone(), hash)),
@@ -37,7 +37,7 @@ impl DatasetState {
                 self.add_seals(author, &body.seals);
                 self.give(&body.terms.member, seq, hash, statement, body.terms.ends, &body.terms.facts);
                 if let Some(reservation) = &body.reservation {
-                    self.use_reservation(reservation.hash, false);
+                    self.use_reservation(reservation, false);
                 }
                 self.proposals.mark_used(body.approval.as_ref());
             }
@@ -48,7 +48,7 @@ impl DatasetState {
             Body::DestructionAttested(body) => self.attested.push((body.member.clone(), hash)),
             Body::Proposed(body) => self.proposals.propose(hash, author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, author),
-            Body::ReservationCancelled(body) => self.use_reservation(body.reservation.hash, true),
+            Body::ReservationCancelled(body) => self.use_reservation(&body.reservation, true),
             Body::DatasetDeleted(body) => {
                 self.deleted = true;
                 self.proposals.mark_used(body.approval.as_ref());

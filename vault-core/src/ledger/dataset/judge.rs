@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::super::approval::Act;
-use super::super::exposure::Exposures;
+use super::super::exposure::{Cited, Exposures};
 use super::super::fold::{At, Void};
 use super::super::statement::{
-    Body, DatasetCreated, Entry, EpochClosed, EpochOpened, EpochReset, EpochSeal, Granted, Info, RecoverySet,
-    Reservation, Role, Seal, Set, Statement, UploadCommitted, terms_digest,
+    Body, DatasetCreated, Entry, EpochClosed, EpochOpened, EpochReset, EpochSeal, Granted, Info, MemberReservation,
+    RecoverySet, Reservation, Role, Seal, Set, Statement, UploadCommitted, terms_digest,
 };
 use super::super::vault::VaultState;
 use super::{DatasetState, GrantStatus, ReservationUse, UploadStatus, current_owners};
@@ -42,10 +42,12 @@ impl DatasetState {
                 for member in &body.suspends {
                     self.needs_a_grant(member)?;
                 }
-                for item in &body.reservations {
-                    self.reservation_counts(exposures, &item.reservation, &item.member)?;
-                }
-                Ok(())
+                let counts =
+                    |item: &MemberReservation| self.reservation_counts(exposures, &item.reservation, &item.member);
+                // What is missing is said last, whatever the order: an entry that could not count anyway stops nobody.
+                let judged: Vec<_> = body.reservations.iter().map(counts).collect();
+                judged.iter().filter(|one| **one != Err(NO_RESERVATION)).try_for_each(|one| *one)?;
+                judged.into_iter().collect()
             }
             Body::GradeConfirmed(body) => {
                 who.role(Role::Approver)?;
@@ -120,16 +122,18 @@ impl DatasetState {
                 self.proposals.may_approve(&body.proposal, who.name(), at.time)
             }
             Body::ReservationCancelled(body) => {
-                let reserver = exposures.reserver(&body.reservation);
-                match reserver {
-                    Some(reserver) if reserver == who.name() => {}
-                    Some(_) => who.officer()?,
-                    None => who.officer_or_steward()?,
+                let cited = exposures.cited(&body.reservation);
+                match cited {
+                    Cited::Reserved(reserved) if reserved.author == *who.name() => {}
+                    Cited::Reserved(_) => who.officer()?,
+                    Cited::Missing | Cited::Other => who.officer_or_steward()?,
                 }
-                if self.reservations.contains_key(&body.reservation.hash) {
-                    return Err("the reservation is used or cancelled already");
+                self.not_used(&body.reservation)?;
+                match cited {
+                    Cited::Reserved(_) => Ok(()),
+                    Cited::Other => Err("not a reservation"),
+                    Cited::Missing => Err(NO_RESERVATION),
                 }
-                reserver.map(drop).ok_or(NO_RESERVATION)
             }
             Body::Anchored(_) => {
                 if at.vault > self.cited {
@@ -410,10 +414,18 @@ impl DatasetState {
     }
 
     fn reservation_counts(&self, exposures: &Exposures, cited: &Reservation, member: &MemberId) -> Result<(), Void> {
-        if self.reservations.contains_key(&cited.hash) {
-            return Err("the reservation is used or cancelled already");
+        self.not_used(cited)?;
+        match exposures.cited(cited) {
+            Cited::Reserved(reserved) if reserved.dataset == self.id && reserved.member == *member => Ok(()),
+            Cited::Reserved(_) => Err("a reservation for another dataset or member"),
+            Cited::Other => Err("not a reservation"),
+            Cited::Missing => Err(NO_RESERVATION),
         }
-        if exposures.is_reserved(cited, &self.id, member) { Ok(()) } else { Err(NO_RESERVATION) }
+    }
+
+    fn not_used(&self, cited: &Reservation) -> Result<(), Void> {
+        let used = self.reservations.contains_key(&(cited.ledger.clone(), cited.seq, cited.hash));
+        if used { Err("the reservation is used or cancelled already") } else { Ok(()) }
     }
 
     fn seals_are_exactly(
@@ -426,9 +438,9 @@ impl DatasetState {
         exactly_epochs(seals, &expected)
     }
 
-    pub(super) fn use_reservation(&mut self, hash: EntryHash, cancelled: bool) {
+    pub(super) fn use_reservation(&mut self, used: &Reservation, cancelled: bool) {
         let what = if cancelled { ReservationUse::Cancelled } else { ReservationUse::Cited };
-        self.reservations.insert(hash, what);
+        self.reservations.insert((used.ledger.clone(), used.seq, used.hash), what);
     }
 }
 

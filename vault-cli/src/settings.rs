@@ -22,7 +22,7 @@ pub const TRIES: usize = 3;
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Options of every verb")]
 pub struct Globals {
-    /// The vault
+    /// The vault: a folder, s3://BUCKET/PREFIX, or a server's https://HOST
     #[arg(long, global = true, value_name = "LOCATION", env = "SEQVAULT")]
     pub vault: Option<String>,
 

@@ -16,6 +16,7 @@ use vault_core::ledger::statement::{
 use vault_core::ledger::vault::{Member, VaultState};
 
 use super::join::Invitation;
+use crate::client::remote;
 use crate::error::{Failure, Kind, Outcome};
 use crate::output;
 use crate::session::{Session, Signer};
@@ -45,9 +46,8 @@ enum Verb {
     Invite {
         /// The member
         member: MemberId,
-        /// Write it to a file, besides printing it
-        #[arg(long, value_name = "FILE")]
-        invitation: Option<PathBuf>,
+        #[command(flatten)]
+        into: Into,
     },
     /// List members
     #[command(after_help = "Example:\n  seqvault member list --json")]
@@ -74,6 +74,17 @@ enum Verb {
         after_help = "Example:\n  seqvault member role sequencer-3 uploader --dataset run-42\n\nIf every officer is lost, the keeper of a recovery card of the vault appoints one: `member role ID officer` with that card's identity."
     )]
     Role(RoleArgs),
+}
+
+/// Where an invitation goes, and where it leads.
+#[derive(ClapArgs, Debug, Clone)]
+pub struct Into {
+    /// Write the invitation to a file, besides printing it
+    #[arg(long, value_name = "FILE")]
+    invitation: Option<PathBuf>,
+    /// Where they reach the vault, if not where this command does: a server's address, say
+    #[arg(long, value_name = "LOCATION")]
+    location: Option<String>,
 }
 
 /// What an officer says of a member.
@@ -149,9 +160,8 @@ struct Add {
     /// Also give it a role in the vault
     #[arg(long, value_enum)]
     role: Vec<VaultRole>,
-    /// Write its invitation to a file, besides printing it
-    #[arg(long, value_name = "FILE")]
-    invitation: Option<PathBuf>,
+    #[command(flatten)]
+    into: Into,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -229,7 +239,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     match args.verb {
         Verb::Add(args) => add(globals, &mut session, args).await,
-        Verb::Invite { member, invitation } => invite(globals, &session, member, invitation.as_deref()),
+        Verb::Invite { member, into } => invite(globals, &session, member, &into),
         Verb::List => list(globals, &session),
         Verb::Show { member } => show(globals, &mut session, &member).await,
         Verb::AddKey(args) => add_key(globals, &mut session, &args).await,
@@ -281,7 +291,7 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
             session.append_vault(&signer, &Body::RoleSet(body)).await?;
         }
     }
-    let invitation = invitation(session, &args.member, args.invitation.as_deref())?;
+    let invitation = invitation(session, &args.member, &args.into)?;
     let added = Added {
         member: args.member,
         cards: cards.iter().map(|c| *c.id()).collect(),
@@ -291,7 +301,7 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
     };
     globals.output().result(&added, || {
         let prints = added.fingerprints.join("\n  ");
-        let hand_over = match &args.invitation {
+        let hand_over = match &args.into.invitation {
             Some(path) => format!("its invitation is in {}", path.display()),
             None => format!("its invitation, to be handed over on an authentic channel:\n{}", added.invitation),
         };
@@ -312,17 +322,17 @@ fn unfinished(vault: &VaultState, id: &MemberId, cards: &[Card], info: &Info, ro
 }
 
 /// An invitation to the vault as it is now, which is the enrolment or later.
-fn invitation(session: &Session, member: &MemberId, file: Option<&Path>) -> Outcome<String> {
+fn invitation(session: &Session, member: &MemberId, into: &Into) -> Outcome<String> {
     let head = session.vault.head().ok_or_else(|| Failure::integrity("the vault ledger is empty"))?;
     let invitation = Invitation {
         hash: head.hash,
-        location: absolute(session.client.location()),
+        location: into.location(session.client.location())?,
         member: member.clone(),
         seq: head.seq,
         vault: *session.vault.id(),
     }
     .emit()?;
-    if let Some(path) = file {
+    if let Some(path) = &into.invitation {
         std::fs::write(path, format!("{invitation}\n")).map_err(|e| Failure::file(path, &e))?;
     }
     Ok(invitation)
@@ -334,16 +344,26 @@ struct Invited {
     invitation: String,
 }
 
-fn invite(globals: &Globals, session: &Session, member: MemberId, file: Option<&Path>) -> Outcome<()> {
+fn invite(globals: &Globals, session: &Session, member: MemberId, into: &Into) -> Outcome<()> {
     if session.vault.member(&member).is_none() {
         return Err(no_member(&member));
     }
     if session.vault.current_cards(&member, session.vault.last_seq()).next().is_none() {
         return Err(Failure::refused(format!("{member} is retired, or has no current card: nobody could use it")));
     }
-    let invitation = invitation(session, &member, file)?;
+    let invitation = invitation(session, &member, into)?;
     let invited = Invited { member, invitation };
     globals.output().result(&invited, || invited.invitation.clone())
+}
+
+impl Into {
+    /// Where the invitation leads: as others have to write it.
+    fn location(&self, here: &str) -> Outcome<String> {
+        match self.location.as_deref() {
+            Some(there) if remote::is_address(there) => remote::canonical(there),
+            there => Ok(absolute(there.unwrap_or(here))),
+        }
+    }
 }
 
 /// A location that means the same from another folder.

@@ -18,6 +18,7 @@ use vault_keys::memory::MemoryCustodian;
 use vault_server::wire::problem::{Problem, Type};
 use vault_server::wire::{PROBLEM, signature};
 
+use super::http::Trust;
 use super::links::Links;
 use super::patience::Patience;
 use super::{Channel, Inner, Key, Place, Remote};
@@ -142,11 +143,11 @@ impl Fake {
 
     pub(super) async fn try_client(&self) -> Result<Remote, super::RemoteError> {
         let patience = || Patience::short(Duration::from_millis(300));
-        let output = Output { json: false, quiet: true };
+        let (trust, output) = (Trust::default(), Output { json: false, quiet: true });
         let place = Place::parse(&self.location()).map_err(super::RemoteError::Here)?;
-        let (channel, hello) = Channel::open(place, Key::of(custodian()), &patience(), patience()).await?;
+        let (channel, hello) = Channel::open(place, Key::of(custodian()), &trust, &patience(), patience()).await?;
         let vault = hello.vault.parse().unwrap();
-        Ok(Remote { inner: Arc::new(Inner { channel, links: Links::new(hello.links, output), vault }) })
+        Ok(Remote { inner: Arc::new(Inner { channel, links: Links::new(hello.links, trust, output), vault }) })
     }
 }
 

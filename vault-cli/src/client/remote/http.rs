@@ -17,6 +17,8 @@ use crate::error::{Failure, Outcome};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long a connection of HTTP/2 may be silent before it is asked whether it lives, and then.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Bodies above this are sent in pieces, so that progress shows.
 const WHOLE: usize = 256 << 10;
 
@@ -53,38 +55,51 @@ impl Broken {
     }
 }
 
-/// A client with this machine's trusted authorities, those of `SEQVAULT_CA`, and the proxies of the environment unless the host is
-/// this machine.
-///
-/// # Errors
-/// If `SEQVAULT_CA` is no file of certificates, or there is nobody to trust.
-pub(super) fn client(place: &str, is_loopback: bool, is_secure: bool) -> Result<Client, RemoteError> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("seqvault/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT)
-        .http2_adaptive_window(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .http2_keep_alive_timeout(Duration::from_secs(20))
-        .tcp_nodelay(true);
-    if is_loopback {
-        builder = builder.no_proxy();
+/// Whose certificates are trusted beside this machine's authorities.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trust(Vec<Certificate>);
+
+impl Trust {
+    /// The authorities of the file that `SEQVAULT_CA` names.
+    ///
+    /// # Errors
+    /// If it can't be read, or holds no certificate.
+    pub(super) fn from_environment() -> Outcome<Self> {
+        match std::env::var_os("SEQVAULT_CA").filter(|path| !path.is_empty()) {
+            Some(path) => authorities(Path::new(&path)).map(Self),
+            None => Ok(Self::default()),
+        }
     }
-    let own = match std::env::var_os("SEQVAULT_CA").filter(|path| !path.is_empty()) {
-        Some(path) => authorities(Path::new(&path)).map_err(RemoteError::Here)?,
-        None => Vec::new(),
-    };
-    // Without TLS nobody is to be trusted, and a machine without any authorities must do.
-    builder = if is_secure { builder.tls_certs_merge(own) } else { builder.tls_certs_only(own) };
-    builder.build().map_err(|error| sort(place, is_secure, error))
+
+    /// A client with these authorities, and with the proxies of the environment unless the host is this machine.
+    ///
+    /// # Errors
+    /// If there is nobody to trust.
+    pub(super) fn client(&self, place: &str, is_loopback: bool, is_secure: bool) -> Result<Client, RemoteError> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("seqvault/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE)
+            .tcp_nodelay(true);
+        if is_loopback {
+            builder = builder.no_proxy();
+        }
+        // Without TLS nobody is to be trusted, and a machine without any authorities must do.
+        let own = self.0.clone();
+        builder = if is_secure { builder.tls_certs_merge(own) } else { builder.tls_certs_only(own) };
+        builder.build().map_err(|error| sort(place, is_secure, error))
+    }
 }
 
 fn authorities(path: &Path) -> Outcome<Vec<Certificate>> {
-    let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e).hint("SEQVAULT_CA names this file"))?;
+    let hint = "SEQVAULT_CA names a file with the authority's certificate (PEM)";
+    let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e).hint(hint))?;
     let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
     if found.is_empty() {
-        return Err(Failure::usage(format!("{}: it holds no certificate (PEM)", path.display()))
-            .hint("SEQVAULT_CA names a file with the authority's certificate"));
+        return Err(Failure::usage(format!("{}: it holds no certificate", path.display())).hint(hint));
     }
     Ok(found)
 }
@@ -139,4 +154,54 @@ pub(super) async fn read(mut response: Response, longest: u64, wait: Duration) -
         }
     }
     Ok(bytes.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(400);
+
+    /// Sends a body to a server that takes so many bytes at a time, with a pause before each, and stops after so many.
+    async fn sent(length: usize, pause: Duration, stops: usize) -> Result<u16, Broken> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut taken, mut piece) = (0, vec![0; 1 << 20]);
+            while taken < length.min(stops) {
+                tokio::time::sleep(pause).await;
+                taken += stream.read(&mut piece).await.unwrap();
+            }
+            if taken >= length {
+                stream.write_all(b"HTTP/1.1 201 X\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            }
+            tokio::time::sleep(WAIT * 4).await;
+        });
+        let http = Trust::default().client(&place, true, false).unwrap();
+        let response = send(http.put(&place), Some(vec![7; length].into()), WAIT).await;
+        server.abort();
+        response.map(|response| response.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_slow_body_is_waited_for_and_one_that_does_not_move_is_not() {
+        assert_eq!(sent(16 << 20, Duration::from_millis(30), usize::MAX).await.unwrap(), 201);
+        assert!(matches!(sent(64 << 20, Duration::ZERO, 1 << 20).await, Err(Broken::Stalled(_))));
+        assert!(matches!(sent(1000, Duration::ZERO, 10).await, Err(Broken::Stalled(_))));
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_no_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        assert_eq!(authorities(&path).unwrap_err().kind, crate::error::Kind::NotFound);
+        std::fs::write(&path, "hello").unwrap();
+        assert!(authorities(&path).unwrap_err().message.contains("no certificate"));
+    }
 }

@@ -17,7 +17,7 @@ use vault_server::wire::problem::Type;
 use vault_server::wire::{Link, Links as Given, LinksWanted, MAX_GET_LINK, MAX_PUT_LINK, PutWanted};
 
 use super::channel::{Ask, Channel, STALLED};
-use super::http::{Broken, client, read, send};
+use super::http::{Broken, Trust, read, send};
 use super::place::is_loopback;
 use super::trouble::{RemoteError, words};
 use crate::clock;
@@ -70,6 +70,7 @@ pub(super) struct Links {
     use_them: AtomicBool,
     worked: AtomicBool,
     told: AtomicBool,
+    trust: Trust,
     output: Output,
     held: Mutex<Held>,
     // One request for links at a time: those who come meanwhile find theirs in its answer.
@@ -90,11 +91,12 @@ struct Lasting {
 }
 
 impl Links {
-    pub(super) fn new(use_them: bool, output: Output) -> Self {
+    pub(super) fn new(use_them: bool, trust: Trust, output: Output) -> Self {
         Self {
             use_them: AtomicBool::new(use_them),
             worked: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            trust,
             output,
             held: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -315,7 +317,7 @@ impl Links {
             return Ok(http);
         }
         let loopback = url.host_str().is_some_and(is_loopback);
-        let made = client(host, loopback, url.scheme() == "https")?;
+        let made = self.trust.client(host, loopback, url.scheme() == "https")?;
         Ok(self.http.get_or_init(|| made))
     }
 }

@@ -42,6 +42,7 @@ use vault_server::wire::{
 };
 
 use self::channel::{Answer, Ask, Channel, Key};
+use self::http::Trust;
 use self::links::{Links, Move, Straight};
 use self::patience::Patience;
 use self::place::Place;
@@ -83,17 +84,26 @@ impl core::fmt::Debug for Remote {
 /// If the address is wrong, nothing or something else answers, or its clock or version is too far from this one's.
 pub async fn open(location: &str, globals: &Globals) -> Outcome<Remote> {
     let place = Place::parse(location)?;
-    let output = globals.output();
+    let (trust, output) = (Trust::from_environment()?, globals.output());
     let (channel, hello) = Channel::open(
         place,
         Key::new(globals.unlocker()),
+        &trust,
         &Patience::new(GREETING, output),
         Patience::new(RESTART, output),
     )
     .await?;
     let vault = hello.vault.parse().map_err(|_| channel.nonsense("it names no vault"))?;
-    let links = Links::new(hello.links && !globals.via_server, output);
+    let links = Links::new(hello.links && !globals.via_server, trust, output);
     Ok(Remote { inner: Arc::new(Inner { channel, links, vault }) })
+}
+
+/// An address as it is remembered and handed on.
+///
+/// # Errors
+/// If it is no server's address.
+pub fn canonical(location: &str) -> Outcome<String> {
+    Place::parse(location).map(|place| place.as_str().to_owned())
 }
 
 /// Why no vault is made at a server's address.

@@ -143,7 +143,7 @@ impl From<RemoteError> for Failure {
             RemoteError::Here(failure) => failure,
             RemoteError::Problem { problem, .. } => of_problem(&problem, text),
             RemoteError::Unreachable { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
-            RemoteError::Insecure { hint, .. } => Self::new(Kind::Refused, text).hint(hint),
+            RemoteError::Insecure { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
             RemoteError::Stranger { .. } => Self::not_found(text)
                 .hint("check the address; a login page or a proxy may answer in the server's place"),
             RemoteError::Nonsense { .. } => Self::integrity(text)

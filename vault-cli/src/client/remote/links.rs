@@ -203,7 +203,10 @@ impl Links {
     ) -> Result<Straight<()>, RemoteError> {
         let of = Move::Put(name.clone(), bytes.len() as u64);
         self.go(channel, &of, None, Some(bytes), MAX_XML).await.map(|done| match done {
-            Straight::Done(_) => Straight::Done(()),
+            Straight::Done(_) => {
+                self.forget(&of);
+                Straight::Done(())
+            }
             Straight::Taken => Straight::Taken,
             Straight::Not => Straight::Not,
         })

@@ -293,7 +293,8 @@ async fn a_server_that_is_down_and_one_that_speaks_tls_are_named() {
     let globals = Globals { quiet: true, ..Globals::default() };
     let place = Place::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     let short = || Patience::short(Duration::from_millis(20));
-    let down = Channel::open(place, Key::new(globals.unlocker()), &Trust::default(), &short(), short()).await.err().unwrap();
+    let down =
+        Channel::open(place, Key::new(globals.unlocker()), &Trust::default(), &short(), short()).await.err().unwrap();
     let down = Failure::from(down);
     assert!(down.message.contains("connection refused") && down.kind == Kind::Storage, "{}", down.message);
     // A server without TLS takes a greeting in TLS for a bad request; one with TLS takes a request for a bad greeting.
@@ -311,7 +312,10 @@ async fn a_server_that_is_down_and_one_that_speaks_tls_are_named() {
             }
         });
         let place = Place::parse(&format!("{scheme}://127.0.0.1:{port}")).unwrap();
-        let other = Channel::open(place, Key::new(globals.unlocker()), &Trust::default(), &short(), short()).await.err().unwrap();
+        let other = Channel::open(place, Key::new(globals.unlocker()), &Trust::default(), &short(), short())
+            .await
+            .err()
+            .unwrap();
         let other = Failure::from(other);
         assert!(other.message.contains(why) && other.kind == Kind::Storage, "{}", text(&other));
         task.abort();

@@ -145,7 +145,8 @@ fn a_certificate_that_is_not_trusted_is_said_with_what_to_do() {
     fs::write(room.path("ca.pem"), &authority.pem).unwrap();
     fs::write(room.path("other.pem"), Authority::new().pem).unwrap();
     let good = format!("https://localhost:{}", authority.server("localhost", (2020, 2999)));
-    // A machine without any authority, one with others, and one with the right one.
+    // A machine as it is, one with another authority, and one with the right one.
+    has(&room.fails(8, &good, &[]), &["no secure connection", "SEQVAULT_CA"]);
     has(&room.fails(8, &good, &[("SSL_CERT_FILE", "other.pem")]), &["not trusted here", "SEQVAULT_CA"]);
     has(&room.fails(8, &good, &[("SEQVAULT_CA", "other.pem")]), &["not trusted here", "SEQVAULT_CA"]);
     for trusted in ["SEQVAULT_CA", "SSL_CERT_FILE"] {

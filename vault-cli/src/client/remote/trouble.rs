@@ -332,7 +332,8 @@ fn of_tls(error: &rustls::Error) -> (String, &'static str) {
     let ask = "ask who runs the server; a proxy that looks into TLS may be between";
     match error {
         Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => (
+            // The second: from one that has the name of a trusted one, and is another.
+            Bad::UnknownIssuer | Bad::BadSignature => (
                 "its certificate is from an authority that is not trusted here".to_owned(),
                 "if the server has an authority of its own, name its certificate (PEM) in SEQVAULT_CA",
             ),

@@ -11,7 +11,7 @@
 //! | judge who may what | [`rights`] |
 //! | share one look at a ledger among those who wait for it | `waves`, `looks` |
 //! | append one after another | `turns` |
-//! | answer | one file a resource: `hello`, `ledgers`, `objects`, `removals`, `doctor`, [`openapi`] |
+//! | answer | one file a resource: `hello`, `ledgers`, `objects`, `links`, `removals`, `doctor`, [`openapi`] |
 //! | say why not | `problem`, the only place that turns errors into statuses |
 //!
 //! A handler is three steps: what is asked and by whom, the vault's service, the answer.
@@ -22,6 +22,7 @@ mod doctor;
 pub mod health;
 mod hello;
 mod ledgers;
+mod links;
 mod looks;
 pub mod metrics;
 mod nonces;
@@ -62,6 +63,7 @@ pub fn router(service: Service) -> Router {
         .route("/v1/datasets/{dataset}/delete-epochs", post(removals::delete_epochs))
         .route("/v1/datasets/{dataset}/sweep", post(removals::sweep))
         .route("/v1/datasets/{dataset}/delete-hidden", post(removals::delete_hidden))
+        .route("/v1/links", post(links::give))
         .route("/v1/doctor", post(doctor::examine))
         .route("/v1/openapi.json", get(openapi::document))
         .fallback(answer::no_such_resource)

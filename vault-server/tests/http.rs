@@ -8,6 +8,8 @@
     reason = "tests may unwrap"
 )]
 
+#[path = "http/bucket.rs"]
+mod bucket;
 #[path = "http/client.rs"]
 mod client;
 mod common;

@@ -1,9 +1,13 @@
 //! Bodies: bounded by their kind, held in a bounded memory, and what was signed before they have an effect. Spec 7.2, 7.5.
 
+use std::io;
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use vault_core::hazmat::kdf::sha256;
+use vault_core::hazmat::kdf::{Sha256, sha256};
 
 use super::problem::Refused;
 use super::service::{Place, Service};
@@ -35,6 +39,28 @@ pub(super) async fn whole(
     let place = service.buffer(length).await?;
     let bytes = read(body, length).await?;
     if hash(&bytes).await? == digest { Ok(Whole { bytes, _place: place }) } else { Err(changed()) }
+}
+
+/// What a stream ends with when its bytes are not those that were signed.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is not what was signed")]
+pub(super) struct Changed;
+
+/// A body as a stream that fails at its end unless it is what was signed. Whoever takes it keeps the last bytes back until it has ended.
+pub(super) fn checked(body: Body, digest: [u8; 32]) -> BoxStream<'static, io::Result<Bytes>> {
+    let reading = (body.into_data_stream(), Sha256::new());
+    let stream = stream::try_unfold(reading, move |(mut body, mut hash)| async move {
+        match body.next().await {
+            Some(Ok(bytes)) => {
+                hash.update(&bytes);
+                Ok(Some((bytes, (body, hash))))
+            }
+            Some(Err(e)) => Err(io::Error::other(e)),
+            None if hash.finish() == digest => Ok(None),
+            None => Err(io::Error::other(Changed)),
+        }
+    });
+    stream.boxed()
 }
 
 pub(super) fn changed() -> Refused {

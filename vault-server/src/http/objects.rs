@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use vault_core::layout::ObjectName;
 
+use super::body;
 use super::problem::{Outcome, Refused};
 use super::rights::{Act, dataset_of};
 use super::service::{Place, Service};
@@ -39,6 +40,9 @@ pub(super) async fn read(
     let name = parse(&name)?;
     let wanted = range_of(&headers)?;
     allow(&signed, Act::Read(&name), &name).await?;
+    if service.vault().store().links() {
+        return streamed(&service, &name, wanted).await;
+    }
     let size = service.vault().size(&name).await?.ok_or_else(|| not_found(&name))?;
     let range = match &wanted {
         Some(range) if range.end > size => {
@@ -82,11 +86,16 @@ pub(super) async fn write(
     body: Body,
 ) -> Outcome<StatusCode> {
     let name = parse(&name)?;
-    let (_, length) = signed.signed_body()?;
+    let (digest, length) = signed.signed_body()?;
     if length > max_len(&name) {
         return Err(Refused::too_large(length, max_len(&name)));
     }
     allow(&signed, Act::Put(&name), &name).await?;
+    if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().links() {
+        let _place = service.transfer().await?;
+        service.vault().put_pack(&name, length, body::checked(body, digest)).await?;
+        return Ok(StatusCode::CREATED);
+    }
     let body = signed.whole(body, max_len(&name)).await?;
     service.vault().put(&name, body.bytes.clone()).await?;
     Ok(StatusCode::CREATED)
@@ -122,6 +131,23 @@ fn range_of(headers: &HeaderMap) -> Result<Option<Range<u64>>, Refused> {
         (first < end).then_some(first..end)
     });
     range.map(Some).ok_or_else(|| Refused::malformed("the range must be bytes=<first>-<last>"))
+}
+
+/// From a bucket: one request there, whose bytes are passed on as they come.
+async fn streamed(service: &Service, name: &ObjectName, wanted: Option<Range<u64>>) -> Outcome {
+    let most = wanted.as_ref().map_or_else(|| max_len(name), |range| range.end - range.start);
+    let place = if most > PIECE { Some(service.transfer().await?) } else { None };
+    let found = service.vault().store().stream(name, wanted.clone()).await.map_err(|e| of(name, &e))?;
+    let bytes = found.bytes.map(move |bytes| {
+        let _held = &place;
+        bytes
+    });
+    Ok(answered(Body::from_stream(bytes), found.size, wanted))
+}
+
+/// What the store says of an object, which is named.
+fn of(name: &ObjectName, error: &StoreError) -> Refused {
+    Refused::from(error).with(|problem| problem.name = Some(name.to_string()))
 }
 
 /// A part of an object: small ones at once, others as they are read.

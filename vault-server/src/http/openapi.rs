@@ -9,7 +9,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use super::{doctor, hello, ledgers, objects, removals};
+use super::{doctor, hello, ledgers, links, objects, removals};
 use crate::wire::problem::Type;
 
 /// What the document is made of.
@@ -29,6 +29,7 @@ use crate::wire::problem::Type;
         objects::read,
         objects::look,
         objects::write,
+        links::give,
         removals::withdraw,
         removals::delete_epochs,
         removals::sweep,

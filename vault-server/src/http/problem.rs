@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use vault_core::ledger::fold::Stop;
 
+use super::body::{Changed, changed};
 use super::rights::Refusal;
 use super::trace;
 use super::waves::Broken;
@@ -130,6 +131,15 @@ impl From<&StoreError> for Refused {
             }
             StoreError::TooShort { size, .. } => {
                 Self::new(Type::Range, format!("the object has {size} bytes")).with(|p| p.size = Some(*size))
+            }
+            StoreError::Archived { .. } => {
+                let detail = "the object is in cold storage; whoever keeps the bucket has to restore it first";
+                Self::new(Type::Archived, detail).because(error)
+            }
+            StoreError::NoLinks { .. } => Self::new(Type::NoLinks, "the vault's store makes no links"),
+            StoreError::Body { source, .. } if source.get_ref().is_some_and(|e| e.is::<Changed>()) => changed(),
+            StoreError::Body { .. } | StoreError::BodyLength { .. } => {
+                Self::malformed("the body broke off, or has another length than its header says")
             }
             StoreError::Full { .. } => Self::new(Type::Storage, "the vault's store is full").because(error),
             StoreError::Denied { .. } | StoreError::ReadOnly { .. } => {

@@ -157,7 +157,7 @@ impl Service {
 
     /// Whether links straight to the store are given.
     pub(super) fn gives_links(&self) -> bool {
-        false
+        self.settings().links && self.vault().store().links()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -195,7 +195,6 @@ impl Service {
     }
 
     /// Counts links that a member is given.
-    #[allow(dead_code, reason = "links come with a store that makes them")]
     pub(super) fn hold_links(&self, member: &MemberId, links: usize, ends: u64, now: u64) -> Result<(), Refused> {
         if lock(&self.0.held).take(member, links, ends, now) {
             return Ok(());

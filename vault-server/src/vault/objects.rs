@@ -3,9 +3,11 @@
 //! What is sealed can't be looked into here. What a name or another object says of it is checked when it is written, because
 //! nothing is ever overwritten: a wrong object would keep its name.
 
+use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use vault_core::floe;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::Digest;
@@ -93,6 +95,28 @@ impl Vault {
         }
         self.check_object(name, &bytes).await?;
         match self.store.create(name, bytes).await? {
+            Creation::Created | Creation::AlreadySame => Ok(()),
+            Creation::Conflict => Err(PutError::Taken { name: name.clone() }),
+        }
+    }
+
+    /// Writes a pack from a stream of its bytes; on a bucket it is never in memory whole. Safe to repeat.
+    ///
+    /// # Errors
+    /// As [`Self::put`]; or if the stream fails, and then there is no pack.
+    pub async fn put_pack(
+        &self,
+        name: &ObjectName,
+        length: u64,
+        bytes: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<(), PutError> {
+        if !matches!(name, ObjectName::Pack { .. }) {
+            return Err(PutError::NotPut { name: name.clone() });
+        }
+        if length == 0 || length > max_len(name) {
+            return Err(PutError::Length { name: name.clone(), length });
+        }
+        match self.store.create_streamed(name, length, bytes).await? {
             Creation::Created | Creation::AlreadySame => Ok(()),
             Creation::Conflict => Err(PutError::Taken { name: name.clone() }),
         }

@@ -144,7 +144,7 @@ impl Answer {
 
 /// A world and its server.
 pub struct Served {
-    _dir: TempDir,
+    _dir: Option<TempDir>,
     pub world: World,
     pub service: Service,
     router: Router,
@@ -157,6 +157,11 @@ impl Served {
 
     pub async fn with(settings: Settings) -> Self {
         let (dir, world) = World::in_folder().await;
+        Self::over(Some(dir), world, settings).await
+    }
+
+    /// A server for a world in any store.
+    pub async fn over(dir: Option<TempDir>, world: World, settings: Settings) -> Self {
         // A vault of its own, as another process has: it shares the store and no cache.
         let service = Service::new(world.reopen().await, settings);
         let router = router(service.clone());

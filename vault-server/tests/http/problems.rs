@@ -22,6 +22,7 @@ fn at(name: &ObjectName) -> String {
 #[tokio::test]
 async fn every_type_is_caused_by_a_test() {
     let sources = [
+        include_str!("bucket.rs"),
         include_str!("ledgers.rs"),
         include_str!("objects.rs"),
         include_str!("problems.rs"),
@@ -30,7 +31,7 @@ async fn every_type_is_caused_by_a_test() {
         include_str!("../../src/http/waves.rs"),
         include_str!("../../src/http/trace.rs"),
     ];
-    for of in Type::ALL.into_iter().filter(|of| !matches!(of, Type::NoLinks | Type::Archived)) {
+    for of in Type::ALL {
         let name = format!("Type::{of:?}");
         assert!(sources.iter().any(|source| source.contains(&name)), "{name}");
     }
@@ -71,6 +72,19 @@ async fn removals_answer_with_what_went_or_why_not() {
     let name =
         ObjectName::Grant { dataset: dataset(), epoch: 1, member: member.clone(), card: *card, hash: in_use.sha256 };
     served.delete(&served.world.officer, at(&name)).await.is(Type::Conflict);
+}
+
+#[test]
+fn a_pack_in_cold_storage_is_told_apart() {
+    let archived = vault_server::store::StoreError::Archived { path: "s3://bucket/a/b".to_owned() };
+    assert_eq!(vault_server::http::problem::Refused::from(&archived).of(), Type::Archived);
+}
+
+#[tokio::test]
+async fn a_folder_gives_no_links() {
+    let mut served = Served::new().await;
+    served.world.create_dataset().await;
+    served.post(&served.world.officer, "/v1/links", "{\"get\":[],\"put\":[]}").await.is(Type::NoLinks);
 }
 
 #[tokio::test]

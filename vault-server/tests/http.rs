@@ -13,6 +13,8 @@ mod bucket;
 #[path = "http/client.rs"]
 mod client;
 mod common;
+#[path = "http/cost.rs"]
+mod cost;
 #[path = "http/ledgers.rs"]
 mod ledgers;
 #[path = "http/objects.rs"]

@@ -551,7 +551,8 @@ mod tests {
                 };
                 let ledger = LedgerId::Dataset(name.clone());
                 let entry = sign(ledger, 0, Some(first), Some(id), head, Body::DatasetCreated(created));
-                let state = DatasetState::fold(&vault, &Exposures::default(), &name, std::slice::from_ref(&entry)).unwrap();
+                let state =
+                    DatasetState::fold(&vault, &Exposures::default(), &name, std::slice::from_ref(&entry)).unwrap();
                 Known::new(state, &[entry])
             })
             .collect()

@@ -31,7 +31,7 @@ async fn each_operation_of_the_document_is_one_of_the_router_and_the_other_way_r
     let document = document(&served).await;
     let operations = operations(&document);
     for (method, path) in &operations {
-        let path = path.replace("{name}", "seqvault-format").replace('{', "").replace('}', "");
+        let path = path.replace("{name}", "seqvault-format").replace(['{', '}'], "");
         let request = Request::builder().method(method.as_str()).uri(path).body(Body::empty()).unwrap();
         let answer = served.send(request).await;
         assert!(answer.status == 200 || answer.status == 401, "{method}: {answer:?}");

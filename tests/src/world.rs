@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::place::place;
+use crate::place::{Place, place};
 use crate::server::{self, Server};
 use crate::{mirror, seqvault};
 
@@ -104,6 +104,8 @@ impl World {
     pub fn vault(&self) -> PathBuf {
         let path = self.vault_path();
         refresh(&path);
+        // Whoever asks may be about to damage it: a server that runs already must bear that, one that starts would refuse.
+        let _ = reached(&path);
         path
     }
 
@@ -242,13 +244,28 @@ fn reached(vault: &Path) -> String {
         return stored(vault);
     }
     if let Some(server) = server::of(vault) {
+        // A folder that was replaced is not the one that the server opened, and it says so: whoever restores one starts it again.
+        if place() == Place::ServerFolder
+            && server.is_replaced(&identity_of(vault))
+            && vault.join("seqvault-format").exists()
+        {
+            server.restart();
+        }
         return server.url();
     }
     if !vault.join("seqvault-format").exists() {
         // Nobody listens there.
         return "http://127.0.0.1:9".to_owned();
     }
-    server::keep(vault, Server::start(&stored(vault), &[], &environment_of_server(vault))).url()
+    let server = Server::start(&stored(vault), &[], &environment_of_server(vault));
+    let _ = server.is_replaced(&identity_of(vault));
+    server::keep(vault, server).url()
+}
+
+/// What tells a folder from another one in its place.
+fn identity_of(vault: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(vault).map_or_else(|_| String::new(), |metadata| metadata.ino().to_string())
 }
 
 /// What a server of a vault needs to know of the run.
@@ -323,7 +340,9 @@ fn in_folders(message: &str, vault: &Path) -> String {
     for part in parts {
         said.push_str(folder);
         // What else the location says: endpoints, the region.
-        let rest = part.strip_prefix('?').map(|rest| rest.find(char::is_whitespace).map_or((rest, ""), |at| rest.split_at(at)));
+        let rest = part
+            .strip_prefix('?')
+            .map(|rest| rest.find(char::is_whitespace).map_or((rest, ""), |at| rest.split_at(at)));
         match rest {
             Some((query, rest)) => {
                 said.extend(query.chars().rev().take_while(|c| [':', ',', ';', ')'].contains(c)));

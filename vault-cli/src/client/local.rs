@@ -63,8 +63,10 @@ pub async fn init(location: &str, genesis: Bytes) -> Outcome<Local> {
         InitError::Store(e) => storage(e),
         InitError::Probe(e) => probing(e),
         InitError::Open(e) => opening(e),
-        InitError::AlreadyAVault { .. } => Failure::new(Kind::Conflict, e.to_string()),
-        InitError::NotEmpty { .. } => Failure::usage(e.to_string()),
+        InitError::AlreadyAVault { .. } => {
+            Failure::new(Kind::Conflict, e.to_string()).hint("name another place, or use the vault that is there")
+        }
+        InitError::NotEmpty { .. } => Failure::usage(e.to_string()).hint("name a place that is empty"),
         other => Failure::new(Kind::Storage, other.to_string()),
     })?;
     Ok(Local { vault, location })

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::{Config, ConfigError};
 use crate::http::tls::TlsError;
-use crate::store::{ProbeError, Probing, Store, StoreError, probe};
+use crate::store::{ProbeError, Probing, Store, StoreError, probe_all};
 use crate::vault::{OpenError, StateError, Vault};
 
 /// Connections that the system holds until they are accepted.
@@ -103,10 +103,10 @@ impl StartError {
 
 /// Opens the vault, lets its store prove itself, and folds the vault ledger once.
 pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
-    let store = Store::open_folder(&config.vault).await.map_err(|e| missing(config, e))?;
+    let store = Store::open(&config.vault).await.map_err(|e| missing(config, e))?;
     let vault = Vault::open(store.clone()).await?;
     if is_probed() {
-        probe(&[store], Probing::default()).await?;
+        probe_all(&store, Probing::default()).await?;
     }
     vault.state().await?;
     Ok(vault)
@@ -118,7 +118,11 @@ fn is_probed() -> bool {
 }
 
 fn missing(config: &Config, error: StoreError) -> StartError {
-    if error.is_not_found() { StartError::NoFolder { path: config.vault.clone() } } else { error.into() }
+    if error.is_not_found() && !config.vault.starts_with("s3://") {
+        StartError::NoFolder { path: config.vault.clone() }
+    } else {
+        error.into()
+    }
 }
 
 /// Takes a port.

@@ -142,7 +142,7 @@ impl World {
     pub fn new_server_at(&self, gateway: usize, more: &[&str]) -> Server {
         refresh(&self.vault_path());
         let location = if place().is_bucket() {
-            mirror::of(&self.vault_path()).location_at(gateway)
+            pushed(&self.vault_path()).location_at(gateway)
         } else {
             stored(&self.vault_path())
         };
@@ -227,15 +227,22 @@ fn aged(vault: &Path) -> PathBuf {
     vault.with_extension("aged")
 }
 
+/// The mirror of a vault, after its changes went to the bucket.
+fn pushed(vault: &Path) -> std::sync::Arc<mirror::Mirror> {
+    let mirror = mirror::of(vault);
+    mirror.push();
+    mirror
+}
+
 fn refresh(vault: &Path) {
     if place().is_bucket() {
         mirror::of(vault).refresh();
     }
 }
 
-/// Where the vault of a folder is, for whoever has the store's credentials.
+/// Where the vault of a folder is, for whoever has the store's credentials. It is there as it is in the folder.
 fn stored(vault: &Path) -> String {
-    if place().is_bucket() { mirror::of(vault).location() } else { vault.to_str().unwrap().to_owned() }
+    if place().is_bucket() { pushed(vault).location() } else { vault.to_str().unwrap().to_owned() }
 }
 
 /// Where people find the vault of a folder. Its server is started if there is a vault.
@@ -520,7 +527,7 @@ impl Person {
         let verb = args.first().map_or_else(Default::default, |verb| verb.as_ref().to_string_lossy().into_owned());
         let is_alone = ALONE.contains(&verb.as_str());
         if place().is_bucket() && !is_alone {
-            mirror::of(&self.vault).push();
+            pushed(&self.vault);
         }
         let location = match verb.as_str() {
             _ if is_alone => String::new(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
-use vault_server::store::{self, ProbeError, Probing, S3Location, Store};
+use vault_server::store::{self, ProbeError, S3Location, Store};
 use vault_server::vault::{
     self, AppendError, Doctor, Finding, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
 };
@@ -208,7 +208,7 @@ impl Local {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
-        match store::probe_all(store, Probing::default()).await {
+        match store::probe_all(store).await {
             Ok(()) => {}
             Err(ProbeError::Store(e)) if e.is_denied() => return Ok(found),
             Err(ProbeError::Store(e)) => return Err(storage(e)),

@@ -41,8 +41,6 @@ struct Report {
     vault: String,
     ledgers: Vec<Ledger>,
     checked_bytes: u64,
-    /// Sealed objects that a server gives to others only, and so were not looked at.
-    withheld: u64,
     sound: bool,
 }
 
@@ -53,13 +51,6 @@ struct Ledger {
     head: Option<EntryHash>,
     void: Vec<VoidEntry>,
     problems: Vec<String>,
-}
-
-/// What a look at objects found.
-#[derive(Default)]
-struct Notes {
-    problems: Vec<String>,
-    withheld: u64,
 }
 
 #[derive(Serialize)]
@@ -75,19 +66,17 @@ struct VoidEntry {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let vault = &session.vault;
-    let mut notes = Notes { problems: vault.stop().map(ToString::to_string).into_iter().collect(), withheld: 0 };
+    let mut problems: Vec<String> = vault.stop().map(ToString::to_string).into_iter().collect();
     if args.data
         && let Some(seen) = vault.seen()
     {
         let name = ObjectName::Seen(seen.list);
-        found(super::doctor::seen_list(session.client.as_ref(), &seen.list).await, &name, &mut notes)?;
+        found(super::doctor::seen_list(session.client.as_ref(), &seen.list).await, &name, &mut problems)?;
     }
     if args.data {
-        check_entries(session.client.as_ref(), vault.id(), &LedgerId::Vault, vault.judged(), &mut notes.problems)
-            .await?;
+        check_entries(session.client.as_ref(), vault.id(), &LedgerId::Vault, vault.judged(), &mut problems).await?;
     }
-    let mut withheld = notes.withheld;
-    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), notes.problems)];
+    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), problems)];
     let (ids, named) = match args.dataset {
         Some(id) => (vec![id], true),
         None => (session.dataset_ids().await?, false),
@@ -99,15 +88,13 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         let one = match found {
             Ok(None) => continue,
             Ok(Some(state)) => {
-                let stop = state.stop().map(ToString::to_string);
-                let mut notes = Notes { problems: stop.into_iter().collect(), withheld: 0 };
+                let mut problems: Vec<String> = state.stop().map(ToString::to_string).into_iter().collect();
                 if args.data {
                     let (client, vault) = (session.client.as_ref(), session.vault.id());
-                    check_entries(client, vault, &state.ledger(), state.judged(), &mut notes.problems).await?;
-                    checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut notes).await?;
+                    check_entries(client, vault, &state.ledger(), state.judged(), &mut problems).await?;
+                    checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut problems).await?;
                 }
-                withheld += notes.withheld;
-                ledger(state.ledger(), state.judged(), notes.problems)
+                ledger(state.ledger(), state.judged(), problems)
             }
             Err(failure) if failure.kind == Kind::Integrity => {
                 ledger(LedgerId::Dataset(id), &[], vec![failure.to_string()])
@@ -117,7 +104,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         ledgers.push(one);
     }
     let sound = ledgers.iter().all(|l| l.problems.is_empty());
-    let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, withheld, sound };
+    let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, sound };
     globals.output().result(&report, || text_of(&report, args.data))?;
     if sound { Ok(()) } else { Err(Failure::integrity("not everything is as it was signed")) }
 }
@@ -149,12 +136,6 @@ fn text_of(report: &Report, data: bool) -> String {
     }
     if data {
         text.push_str(&format!("\n{} of sealed data read and compared", output::bytes(report.checked_bytes)));
-        if report.withheld > 0 {
-            text.push_str(&format!(
-                "\n{} sealed objects were not compared: the server gives them to those they are for, who check them as they open them",
-                report.withheld
-            ));
-        }
     }
     output::printable(&text)
 }
@@ -187,17 +168,22 @@ async fn check_entries(
 }
 
 /// Compares the manifests that are visible, their packs and keys, and the key table with what was signed; how many bytes were read.
-async fn check_data(globals: &Globals, client: &dyn Client, dataset: &DatasetState, notes: &mut Notes) -> Outcome<u64> {
+async fn check_data(
+    globals: &Globals,
+    client: &dyn Client,
+    dataset: &DatasetState,
+    problems: &mut Vec<String>,
+) -> Outcome<u64> {
     let mut read = 0;
     for (id, manifest) in dataset.manifests().iter().filter(|(_, m)| m.is_visible()) {
-        read += check_manifest(client, dataset, id, manifest, notes).await?;
+        read += check_manifest(client, dataset, id, manifest, problems).await?;
         globals.output().note(&format!("{} {id}: {}", dataset.id(), output::bytes(manifest.signed.packs.bytes)));
     }
     for (epoch, opened) in dataset.unclosed() {
         for ((member, card), seal) in &opened.seals {
             let (dataset, member, hash) = (dataset.id().clone(), member.clone(), seal.sha256);
             let name = ObjectName::Grant { dataset, epoch, member, card: *card, hash };
-            check_sha256(client, &name, &hash.0, MAX_SEAL, notes).await?;
+            check_sha256(client, &name, &hash.0, MAX_SEAL, problems).await?;
         }
     }
     if let Some(table) = dataset.table()
@@ -205,7 +191,7 @@ async fn check_data(globals: &Globals, client: &dyn Client, dataset: &DatasetSta
     {
         let name = ObjectName::Table { dataset: dataset.id().clone(), epoch: table.epoch, hash };
         let most = vault_core::floe::ciphertext_len(table.count.saturating_mul(48));
-        check_sha256(client, &name, &hash.0, most, notes).await?;
+        check_sha256(client, &name, &hash.0, most, problems).await?;
     }
     Ok(read)
 }
@@ -215,25 +201,25 @@ async fn check_manifest(
     dataset: &DatasetState,
     id: &ManifestId,
     manifest: &Manifest,
-    notes: &mut Notes,
+    problems: &mut Vec<String>,
 ) -> Outcome<u64> {
     let (signed, of) = (&manifest.signed, dataset.id());
     if manifest.key == KeyPlace::Header {
         let name =
             ObjectName::Header { dataset: of.clone(), epoch: manifest.epoch, manifest: *id, hash: signed.header };
-        check_sha256(client, &name, &signed.header.0, MAX_SEAL, notes).await?;
+        check_sha256(client, &name, &signed.header.0, MAX_SEAL, problems).await?;
     }
     let name = ObjectName::Manifest { dataset: of.clone(), manifest: *id };
-    match found(client.get(&name, signed.length).await.map_err(failed(&name)), &name, notes)? {
+    match found(client.get(&name, signed.length).await.map_err(failed(&name)), &name, problems)? {
         Some(bytes) if blake3::hash(&bytes).as_bytes() == &signed.blake3.0 => {}
-        Some(_) => notes.problems.push(format!("{name} is not what was signed")),
+        Some(_) => problems.push(format!("{name} is not what was signed")),
         None => {}
     }
     let name = ObjectName::PackList { dataset: of.clone(), upload: manifest.upload, manifest: *id };
     let most = signed.packs.count.saturating_mul(52).saturating_add(20);
-    let Some(bytes) = check_sha256(client, &name, &signed.packs.list.0, most, notes).await? else { return Ok(0) };
+    let Some(bytes) = check_sha256(client, &name, &signed.packs.list.0, most, problems).await? else { return Ok(0) };
     let Ok(list) = PackList::parse(&bytes) else {
-        notes.problems.push(format!("{name} is no pack list"));
+        problems.push(format!("{name} is no pack list"));
         return Ok(0);
     };
     let checks = stream::iter(list.packs()).map(|pack| async move {
@@ -244,9 +230,9 @@ async fn check_manifest(
     let results: Vec<_> = checks.buffer_unordered(PACKS_AT_ONCE).collect().await;
     let mut read = 0;
     for (name, result) in results {
-        match found(result, &name, notes)? {
+        match found(result, &name, problems)? {
             Some((length, true)) => read += length,
-            Some((_, false)) => notes.problems.push(format!("{name} is not what was signed")),
+            Some((_, false)) => problems.push(format!("{name} is not what was signed")),
             None => {}
         }
     }
@@ -258,29 +244,24 @@ async fn check_sha256(
     name: &ObjectName,
     hash: &[u8; 32],
     most: u64,
-    notes: &mut Notes,
+    problems: &mut Vec<String>,
 ) -> Outcome<Option<bytes::Bytes>> {
-    let bytes = found(client.get(name, most).await.map_err(failed(name)), name, notes)?;
+    let bytes = found(client.get(name, most).await.map_err(failed(name)), name, problems)?;
     Ok(bytes.filter(|b| {
         let same = sha256(b) == *hash;
         if !same {
-            notes.problems.push(format!("{name} is not what was signed"));
+            problems.push(format!("{name} is not what was signed"));
         }
         same
     }))
 }
 
-/// A missing or overlong object is a problem to report; a store that fails is not. What a server keeps from this member is counted: its own
-/// keepers look at it.
-fn found<T>(result: Outcome<T>, name: &ObjectName, notes: &mut Notes) -> Outcome<Option<T>> {
+/// A missing or overlong object is a problem to report; a store that fails is not.
+fn found<T>(result: Outcome<T>, name: &ObjectName, problems: &mut Vec<String>) -> Outcome<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(failure) if matches!(failure.kind, Kind::NotFound | Kind::Integrity) => {
-            notes.problems.push(format!("{name}: {failure}"));
-            Ok(None)
-        }
-        Err(failure) if failure.kind == Kind::Refused => {
-            notes.withheld += 1;
+            problems.push(format!("{name}: {failure}"));
             Ok(None)
         }
         Err(failure) => Err(failure),

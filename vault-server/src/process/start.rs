@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Links};
 use crate::http::tls::TlsError;
 use crate::store::{ProbeError, Probing, Store, StoreError, probe_all};
 use crate::vault::{OpenError, StateError, Vault};
@@ -34,6 +34,12 @@ pub enum StartError {
     NoFolder {
         /// What was named.
         path: String,
+    },
+    /// Links are asked for, and the store can't make them.
+    #[error("--links on: {location} can't make links, which only a bucket can: leave it at auto")]
+    NoLinks {
+        /// The store.
+        location: String,
     },
     /// There is no vault in it.
     #[error(transparent)]
@@ -91,7 +97,7 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::NoLinks { .. } => 2,
             Self::NoFolder { .. } | Self::Open(OpenError::NotAVault { .. }) => 3,
             Self::Store(error) | Self::Open(OpenError::Store(error)) if error.is_not_found() => 3,
             Self::Open(OpenError::Genesis { .. }) | Self::State(_) => 5,
@@ -104,6 +110,9 @@ impl StartError {
 /// Opens the vault, lets its store prove itself, and folds the vault ledger once.
 pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
     let store = Store::open(&config.vault).await.map_err(|e| missing(config, e))?;
+    if config.links == Links::On && !store.links() {
+        return Err(StartError::NoLinks { location: store.location() });
+    }
     let vault = Vault::open(store.clone()).await?;
     if is_probed() {
         probe_all(&store, Probing::default()).await?;
@@ -118,11 +127,7 @@ fn is_probed() -> bool {
 }
 
 fn missing(config: &Config, error: StoreError) -> StartError {
-    if error.is_not_found() && !config.vault.starts_with("s3://") {
-        StartError::NoFolder { path: config.vault.clone() }
-    } else {
-        error.into()
-    }
+    if error.is_not_found() { StartError::NoFolder { path: config.vault.clone() } } else { error.into() }
 }
 
 /// Takes a port.

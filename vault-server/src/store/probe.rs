@@ -25,10 +25,6 @@ pub struct Probing {
     pub writers: u32,
 }
 
-/// A store that agrees on each name among its own servers takes milliseconds for two writers and half a second and more for four, so pairs
-/// race often and a crowd once.
-const BUCKET: [Probing; 2] = [Probing { rounds: 24, writers: 2 }, Probing { rounds: 1, writers: 4 }];
-
 impl Default for Probing {
     /// A store that lets many writers win has shown it in the first or second round; eight are cheap insurance.
     fn default() -> Self {
@@ -102,18 +98,13 @@ pub async fn probe(ways: &[Store], how: Probing) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// Probes a folder, or every bucket of a store over every endpoint.
+/// Probes every bucket of a store over every endpoint.
 ///
 /// # Errors
 /// As [`probe()`].
-pub async fn probe_all(store: &Store) -> Result<(), ProbeError> {
-    if !store.is_bucket() {
-        return probe(std::slice::from_ref(store), Probing::default()).await;
-    }
+pub async fn probe_all(store: &Store, how: Probing) -> Result<(), ProbeError> {
     for ways in store.ways() {
-        for how in BUCKET {
-            probe(&ways, how).await?;
-        }
+        probe(&ways, how).await?;
     }
     Ok(())
 }

@@ -24,6 +24,8 @@ async fn a_place_without_a_vault_is_refused() {
     let place = Place::new().await;
     let (code, line) = place.refused(&["--listen", "127.0.0.1:0", "--config", "/no/such.toml"]);
     assert!(code == 2 && line.contains("/no/such.toml"), "{line}");
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0", "--links", "on"]);
+    assert!(code == 2 && line.contains("--links on") && line.contains("only a bucket"), "{line}");
     fs::remove_dir_all(place.vault.path().join("ledger")).unwrap();
     let (code, line) = place.refused(&["--listen", "127.0.0.1:0"]);
     assert!(code == 1 && line.contains("not finished"), "{line}");

@@ -8,7 +8,7 @@ use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
-use vault_core::ledger::fold::{Judged, Verdict, entry_hash};
+use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::pack::{PACK_LEN, PackList};
 
 use crate::client::Client;
@@ -51,6 +51,8 @@ struct Ledger {
     head: Option<EntryHash>,
     void: Vec<VoidEntry>,
     problems: Vec<String>,
+    /// Objects that a server does not release to this identity.
+    withheld: u64,
 }
 
 #[derive(Serialize)]
@@ -66,7 +68,7 @@ struct VoidEntry {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let vault = &session.vault;
-    let mut problems: Vec<String> = vault.stop().map(ToString::to_string).into_iter().collect();
+    let mut problems = Problems::of(vault.stop());
     if args.data
         && let Some(seen) = vault.seen()
     {
@@ -88,7 +90,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         let one = match found {
             Ok(None) => continue,
             Ok(Some(state)) => {
-                let mut problems: Vec<String> = state.stop().map(ToString::to_string).into_iter().collect();
+                let mut problems = Problems::of(state.stop());
                 if args.data {
                     let (client, vault) = (session.client.as_ref(), session.vault.id());
                     check_entries(client, vault, &state.ledger(), state.judged(), &mut problems).await?;
@@ -97,7 +99,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 ledger(state.ledger(), state.judged(), problems)
             }
             Err(failure) if failure.kind == Kind::Integrity => {
-                ledger(LedgerId::Dataset(id), &[], vec![failure.to_string()])
+                let mut problems = Problems::of(None);
+                problems.push(failure.to_string());
+                ledger(LedgerId::Dataset(id), &[], problems)
             }
             Err(failure) => return Err(failure),
         };
@@ -109,14 +113,15 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if sound { Ok(()) } else { Err(Failure::integrity("not everything is as it was signed")) }
 }
 
-fn ledger(ledger: LedgerId, judged: &[Judged], problems: Vec<String>) -> Ledger {
+fn ledger(ledger: LedgerId, judged: &[Judged], problems: Problems) -> Ledger {
+    let Problems { found: problems, withheld } = problems;
     let void = (0u64..)
         .zip(judged)
         .filter_map(
             |(seq, j)| if let Verdict::Void(reason) = j.verdict { Some(VoidEntry { seq, reason }) } else { None },
         )
         .collect();
-    Ledger { ledger, entries: judged.len(), head: judged.last().map(|j| j.hash), void, problems }
+    Ledger { ledger, entries: judged.len(), head: judged.last().map(|j| j.hash), void, problems, withheld }
 }
 
 fn text_of(report: &Report, data: bool) -> String {
@@ -133,6 +138,12 @@ fn text_of(report: &Report, data: bool) -> String {
         for problem in &l.problems {
             text.push_str(&format!("\n    {problem}"));
         }
+        if l.withheld > 0 {
+            text.push_str(&format!(
+                "\n    {} objects are not released to this identity, and were not checked",
+                l.withheld
+            ));
+        }
     }
     if data {
         text.push_str(&format!("\n{} of sealed data read and compared", output::bytes(report.checked_bytes)));
@@ -146,7 +157,7 @@ async fn check_entries(
     vault: &VaultId,
     ledger: &LedgerId,
     judged: &[Judged],
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) -> Outcome<()> {
     let entries = match client.single_entries(ledger, 0).await {
         Ok(entries) => entries,
@@ -172,7 +183,7 @@ async fn check_data(
     globals: &Globals,
     client: &dyn Client,
     dataset: &DatasetState,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) -> Outcome<u64> {
     let mut read = 0;
     for (id, manifest) in dataset.manifests().iter().filter(|(_, m)| m.is_visible()) {
@@ -201,7 +212,7 @@ async fn check_manifest(
     dataset: &DatasetState,
     id: &ManifestId,
     manifest: &Manifest,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) -> Outcome<u64> {
     let (signed, of) = (&manifest.signed, dataset.id());
     if manifest.key == KeyPlace::Header {
@@ -244,7 +255,7 @@ async fn check_sha256(
     name: &ObjectName,
     hash: &[u8; 32],
     most: u64,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) -> Outcome<Option<bytes::Bytes>> {
     let bytes = found(client.get(name, most).await.map_err(failed(name)), name, problems)?;
     Ok(bytes.filter(|b| {
@@ -256,12 +267,34 @@ async fn check_sha256(
     }))
 }
 
+/// What was found amiss in a ledger and what it names.
+#[derive(Default)]
+struct Problems {
+    found: Vec<String>,
+    /// Objects that a server gives to others alone: seals of others, headers and tables without a grant.
+    withheld: u64,
+}
+
+impl Problems {
+    fn of(stop: Option<&Stop>) -> Self {
+        Self { found: stop.map(ToString::to_string).into_iter().collect(), withheld: 0 }
+    }
+
+    fn push(&mut self, problem: String) {
+        self.found.push(problem);
+    }
+}
+
 /// A missing or overlong object is a problem to report; a store that fails is not.
-fn found<T>(result: Outcome<T>, name: &ObjectName, problems: &mut Vec<String>) -> Outcome<Option<T>> {
+fn found<T>(result: Outcome<T>, name: &ObjectName, problems: &mut Problems) -> Outcome<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(failure) if matches!(failure.kind, Kind::NotFound | Kind::Integrity) => {
             problems.push(format!("{name}: {failure}"));
+            Ok(None)
+        }
+        Err(failure) if failure.kind == Kind::Refused => {
+            problems.withheld += 1;
             Ok(None)
         }
         Err(failure) => Err(failure),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RANGE};
 use reqwest::{Method, Response};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -15,7 +15,7 @@ use vault_server::wire::problem::Problem;
 use vault_server::wire::signature::{self, Covered, SignError, Stamp};
 use vault_server::wire::{self, API, Hello};
 
-use super::http::{Trust, read, send};
+use super::http::{Trust, asked_wait, read, send};
 use super::patience::Patience;
 use super::place::Place;
 use super::trouble::{RemoteError, skewed, words};
@@ -219,7 +219,7 @@ impl Channel {
         let (status, place) = (response.status(), self.place.as_str().to_owned());
         let headers = response.headers().clone();
         let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let retry_after = header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let retry_after = asked_wait(&headers);
         if status.is_redirection() {
             let to = header(LOCATION).map_or_else(String::new, |to| format!(" to {}", words(without_query(to))));
             return self.stranger(format!("it sends requests on{to}, and they are signed for where they go"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use reqwest::header::CONTENT_LENGTH;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, Certificate, Client, RequestBuilder, Response, redirect};
 use tokio::time::timeout;
 
@@ -104,6 +104,12 @@ fn authorities(path: &Path) -> Outcome<Vec<Certificate>> {
     Ok(found)
 }
 
+/// How long an answer asks to wait, in seconds; more than an hour is an hour.
+pub(super) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(3600)))
+}
+
 /// Sends a request and waits for the head of its answer, as long as something moves.
 pub(super) async fn send(request: RequestBuilder, body: Option<Bytes>, wait: Duration) -> Result<Response, Broken> {
     let Some(body) = body else { return within(wait, request.send()).await };
@@ -194,6 +200,14 @@ mod tests {
         assert_eq!(sent(16 << 20, Duration::from_millis(30), usize::MAX).await.unwrap(), 201);
         assert!(matches!(sent(64 << 20, Duration::ZERO, 1 << 20).await, Err(Broken::Stalled(_))));
         assert!(matches!(sent(1000, Duration::ZERO, 0).await, Err(Broken::Stalled(_))));
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_an_hour() {
+        let asked = |text: &str| asked_wait(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
+        assert_eq!(asked(&u64::MAX.to_string()), Some(Duration::from_secs(3600)));
+        assert_eq!(asked("Wed, 21 Oct 2026 07:28:00 GMT"), None);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! Links are asked for in batches, ahead of need. Whoever holds one can use it, so none is ever shown: errors name the store's host.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderName, HeaderValue, RANGE, RETRY_AFTER};
+use reqwest::header::{HeaderName, HeaderValue, RANGE};
 use reqwest::{Method, Url};
 use tokio::time::Instant;
 use vault_core::layout::ObjectName;
@@ -17,8 +17,8 @@ use vault_server::wire::problem::Type;
 use vault_server::wire::{Link, Links as Given, LinksWanted, MAX_GET_LINK, MAX_PUT_LINK, PutWanted};
 
 use super::channel::{Ask, Channel, STALLED};
-use super::http::{Broken, Trust, read, send};
-use super::place::is_loopback;
+use super::http::{Broken, Trust, asked_wait, read, send};
+use super::place::{is_loopback, is_nobodys_store};
 use super::trouble::{RemoteError, words};
 use crate::clock;
 use crate::output::Output;
@@ -27,6 +27,8 @@ use crate::output::Output;
 const BATCH: usize = 32;
 /// A link that ends sooner than this is not used any more.
 const MARGIN: Duration = Duration::from_secs(20);
+/// A bucket may have several endpoints; more than these are not asked.
+const MAX_ORIGINS: usize = 4;
 /// Longest answer of a store that is no object: an error in XML.
 const MAX_XML: u64 = 64 << 10;
 
@@ -75,7 +77,9 @@ pub(super) struct Links {
     held: Mutex<Held>,
     // One request for links at a time: those who come meanwhile find theirs in its answer.
     asking: tokio::sync::Mutex<()>,
-    http: OnceLock<reqwest::Client>,
+    // By whether it speaks TLS, and to this machine.
+    http: Mutex<HashMap<(bool, bool), reqwest::Client>>,
+    origins: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
@@ -100,7 +104,8 @@ impl Links {
             output,
             held: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
-            http: OnceLock::new(),
+            http: Mutex::default(),
+            origins: Mutex::default(),
         }
     }
 
@@ -237,6 +242,10 @@ impl Links {
             let Some((url, host)) = address(&link, of) else {
                 return Err(channel.nonsense("it gave a link that is none"));
             };
+            if let Some(why) = self.is_refused(channel, &url) {
+                self.give_up(&format!("no link to {host} is followed: {why}"));
+                return Ok(Straight::Not);
+            }
             let http = match self.client(&url, &host) {
                 Ok(http) => http,
                 Err(error) => return Ok(self.not_from_here(&error)),
@@ -258,8 +267,7 @@ impl Links {
                 Err(broken) => return self.lost(broken.of(&host, is_secure)),
             };
             let status = response.status().as_u16();
-            let retry_after =
-                response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
+            let retry_after = asked_wait(response.headers());
             let limit = if matches!(status, 200 | 206) && !is_put { longest } else { MAX_XML };
             let bytes = match read(response, limit, STALLED).await {
                 Ok(bytes) => bytes,
@@ -272,13 +280,13 @@ impl Links {
                     return Ok(Straight::Done((status, bytes)));
                 }
                 412 if is_put => return Ok(Straight::Taken),
-                404 | 416 => return Ok(Straight::Done((status, Bytes::new()))),
+                // The server knows whether there is such an object.
+                404 | 416 if !is_put => return Ok(Straight::Not),
                 403 if is_archived(&bytes) => return Ok(Straight::Not),
                 403 | 401 | 400 => self.forget(of),
                 // Somebody writes the same name at this moment: who, is known the next time.
                 409 => return Err(RemoteError::passing(&host, "a write to the same name is under way")),
                 429 | 500..=599 => {
-                    let retry_after = retry_after.map(Duration::from_secs);
                     return Err(RemoteError::Status { place: host, status, by_server: true, retry_after });
                 }
                 _ => {
@@ -315,13 +323,36 @@ impl Links {
         }
     }
 
-    fn client(&self, url: &Url, host: &str) -> Result<&reqwest::Client, RemoteError> {
-        if let Some(http) = self.http.get() {
-            return Ok(http);
+    /// Why a link leads where this machine asks nobody, if it does. The server is not trusted to send requests from here to anywhere.
+    fn is_refused(&self, channel: &Channel, url: &Url) -> Option<&'static str> {
+        let is_own = channel.place().is_loopback();
+        if url.scheme() != "https" && !is_own {
+            return Some("it is not https");
         }
-        let loopback = url.host_str().is_some_and(is_loopback);
-        let made = self.trust.client(host, loopback, url.scheme() == "https")?;
-        Ok(self.http.get_or_init(|| made))
+        if !url.username().is_empty() || url.password().is_some() {
+            return Some("it has a name in it");
+        }
+        if !is_own && url.host_str().is_some_and(is_nobodys_store) {
+            return Some("it leads to this machine or its own network");
+        }
+        let origin = url.origin().ascii_serialization();
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if !origins.contains(&origin) && origins.len() >= MAX_ORIGINS {
+            return Some("there were links to too many places before");
+        }
+        origins.insert(origin);
+        None
+    }
+
+    fn client(&self, url: &Url, host: &str) -> Result<reqwest::Client, RemoteError> {
+        let kind = (url.scheme() == "https", url.host_str().is_some_and(is_loopback));
+        let mut clients = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = clients.get(&kind) {
+            return Ok(http.clone());
+        }
+        let made = self.trust.client(host, kind.1, kind.0)?;
+        clients.insert(kind, made.clone());
+        Ok(made)
     }
 }
 

@@ -61,6 +61,13 @@ const RESTART: Duration = Duration::from_secs(64);
 /// Longest answer with entries: eight MiB and one entry, with their lengths.
 const MAX_ENTRIES: u64 = (8 << 20) + MAX_ENTRY as u64 + (1 << 20);
 
+/// A ledger of more bytes than this is not read: nothing of it is verified before its end.
+const MAX_LEDGER: u64 = 4 << 30;
+/// What an entry takes beside its bytes.
+const PER_ENTRY: u64 = 64;
+/// How long a turn is waited for.
+const TURN: Duration = Duration::from_secs(20);
+
 /// A vault behind a server.
 pub struct Remote {
     inner: Arc<Inner>,
@@ -144,11 +151,7 @@ impl Inner {
             let Answer { status, body, .. } = self.channel.ask_once(ask).await?;
             Ok((status, body))
         };
-        match self.channel.patiently(attempt).await.map_err(RemoteError::of_object)? {
-            (404, _) => Err(StoreError::NotFound),
-            (416, _) => Err(StoreError::Length),
-            read => Ok(read),
-        }
+        self.channel.patiently(attempt).await.map_err(RemoteError::of_object)
     }
 
     async fn write(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
@@ -192,7 +195,7 @@ impl Inner {
     }
 
     async fn entries(&self, id: &LedgerId, mut from: u64, single: bool) -> Result<Vec<Bytes>, RemoteError> {
-        let mut all = Vec::new();
+        let (mut all, mut held) = (Vec::new(), 0);
         loop {
             let mut ask = Ask::get(format!("{}/entries", ledger(id)), MAX_ENTRIES);
             ask.query = Some(format!("from={from}{}", if single { "&single=true" } else { "" }));
@@ -201,6 +204,10 @@ impl Inner {
             let is_all = answer.headers.get(MORE).is_none_or(|more| more != "true");
             if some.is_empty() && !is_all {
                 return Err(self.channel.nonsense("it says that there are more entries, and sends none"));
+            }
+            held = some.iter().fold(held, |held, entry| held + entry.len() as u64 + PER_ENTRY);
+            if held > MAX_LEDGER {
+                return Err(self.channel.nonsense("its ledger has no end"));
             }
             from = from.saturating_add(some.len() as u64);
             all.extend(some);
@@ -306,7 +313,7 @@ impl Client for Remote {
 
     async fn turn(&self, id: &LedgerId) {
         let mut ask = Ask::post(format!("{}/turn", ledger(id)), Bytes::new());
-        ask.wait = channel::STALLED;
+        ask.wait = TURN;
         // A courtesy: who gets no turn tries all the same.
         let _ = self.inner.channel.ask_once(&ask).await;
     }

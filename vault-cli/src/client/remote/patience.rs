@@ -81,11 +81,14 @@ impl Course {
         self.tries += 1;
         // Between half of it and one and a half: many clients that lost one server do not come back in step.
         let jittered = self.wait / 2 + self.wait * u32::from(jitter) / 255;
-        let pause = jittered.max(asked.unwrap_or_default());
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        let (left, asked) = (self.longest.saturating_sub(elapsed), asked.unwrap_or_default());
         // Who asks for more patience than there is gets none.
-        let is_over = elapsed + pause > self.longest && (self.tries >= FEWEST_TRIES || pause > self.longest);
-        (!is_over).then_some(pause)
+        if self.tries >= FEWEST_TRIES && (left.is_zero() || asked > left) || asked > self.longest {
+            return None;
+        }
+        let pause = if left.is_zero() { jittered } else { jittered.min(left) };
+        Some(pause.max(asked))
     }
 }
 
@@ -108,7 +111,7 @@ mod tests {
                 elapsed += pause;
                 tries += 1;
             }
-            assert!((45..=60).contains(&elapsed.as_secs()) && (8..=24).contains(&tries), "{tries} in {elapsed:?}");
+            assert!((59..=61).contains(&elapsed.as_secs()) && (8..=24).contains(&tries), "{tries} in {elapsed:?}");
         }
     }
 

@@ -91,6 +91,18 @@ pub(super) fn is_loopback(host: &str) -> bool {
     ip.map_or(host == "localhost", |ip| ip.is_loopback())
 }
 
+/// Whether a host is this machine or its neighbour on the wire, where no store is that others reach too.
+pub(super) fn is_nobodys_store(host: &str) -> bool {
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
+        Ok(IpAddr::V6(ip)) => {
+            let of_v4 = ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback() || ip.is_link_local());
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() || of_v4
+        }
+        Err(_) => is_loopback(host) || host.ends_with(".localhost"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +146,25 @@ mod tests {
             let refused = Place::parse(typed).unwrap_err();
             assert!(refused.message.contains(why), "{typed}: {}", refused.message);
             assert_eq!(refused.kind, crate::error::Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn a_store_is_not_next_door() {
+        for host in [
+            "127.0.0.1",
+            "[::1]",
+            "localhost",
+            "a.localhost",
+            "169.254.169.254",
+            "0.0.0.0",
+            "[fe80::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_nobodys_store(host), "{host}");
+        }
+        for host in ["10.0.0.5", "s3.example", "192.0.2.1", "[2001:db8::1]"] {
+            assert!(!is_nobodys_store(host), "{host}");
         }
     }
 

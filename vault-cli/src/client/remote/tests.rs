@@ -508,6 +508,57 @@ async fn a_store_that_refuses_every_link_is_left_for_the_server() {
 }
 
 #[tokio::test]
+async fn what_a_link_does_not_find_is_asked_of_the_server_and_nothing_counts_as_stored() {
+    for status in [404, 416, 405, 307] {
+        let (server, store) = with_store(move |_, _| Reply::html(status)).await;
+        let client = server.client().await;
+        client.put_new(&pack(1), "bytes".into()).await.unwrap();
+        assert_eq!(store.seen().len(), 1);
+        assert!(targets(&server).contains(&format!("PUT /v1/objects/{}", pack(1))), "{status}");
+        let (server, _store) = with_store(move |_, _| Reply::html(status)).await;
+        assert_eq!(server.client().await.get(&pack(1), 50).await.unwrap(), "through the server");
+    }
+}
+
+#[tokio::test]
+async fn links_to_too_many_places_or_with_a_name_are_not_followed() {
+    let stores = std::sync::Arc::new(Mutex::new(Vec::new()));
+    for _ in 0..6 {
+        stores.lock().unwrap().push(Fake::start(|_, _| Reply::ok(200, "bytes")).await);
+    }
+    let addresses: Vec<String> = stores.lock().unwrap().iter().map(Fake::location).collect();
+    let asked = AtomicUsize::new(0);
+    let server = Fake::server(true, move |seen, _| {
+        if seen.target != "/v1/links" {
+            return Reply::ok(200, "through the server");
+        }
+        let wanted: vault_server::wire::LinksWanted = serde_json::from_slice(&seen.body).unwrap();
+        let to = &addresses[asked.fetch_add(1, Ordering::SeqCst)];
+        let link = json!({"name": wanted.get[0], "method": "GET", "url": format!("{to}/x"), "headers": {},
+            "expires": clock::now() + 200});
+        Reply::json(&json!({ "links": [link] }))
+    })
+    .await;
+    let client = server.client().await;
+    for n in 0..6 {
+        let wanted = if n < 4 { "bytes" } else { "through the server" };
+        assert_eq!(client.get(&pack(n), 50).await.unwrap(), wanted, "{n}");
+    }
+    let (named, seen) = (stores.lock().unwrap()[0].address, stores.lock().unwrap()[0].seen().len());
+    let server = Fake::server(true, move |seen, _| {
+        if seen.target != "/v1/links" {
+            return Reply::ok(200, "through the server");
+        }
+        let link = json!({"name": pack(1).to_string(), "method": "GET", "url": format!("http://a:b@{named}/x"),
+            "headers": {}, "expires": clock::now() + 200});
+        Reply::json(&json!({ "links": [link] }))
+    })
+    .await;
+    assert_eq!(server.client().await.get(&pack(1), 50).await.unwrap(), "through the server");
+    assert_eq!(stores.lock().unwrap()[0].seen().len(), seen);
+}
+
+#[tokio::test]
 async fn a_store_out_of_reach_is_left_for_the_server() {
     let (server, store) = with_store(|_, _| Reply::ok(200, "bytes")).await;
     drop(store);

@@ -522,11 +522,11 @@ async fn what_a_link_does_not_find_is_asked_of_the_server_and_nothing_counts_as_
 
 #[tokio::test]
 async fn links_to_too_many_places_or_with_a_name_are_not_followed() {
-    let stores = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let mut stores = Vec::new();
     for _ in 0..6 {
-        stores.lock().unwrap().push(Fake::start(|_, _| Reply::ok(200, "bytes")).await);
+        stores.push(Fake::start(|_, _| Reply::ok(200, "bytes")).await);
     }
-    let addresses: Vec<String> = stores.lock().unwrap().iter().map(Fake::location).collect();
+    let addresses: Vec<String> = stores.iter().map(Fake::location).collect();
     let asked = AtomicUsize::new(0);
     let server = Fake::server(true, move |seen, _| {
         if seen.target != "/v1/links" {
@@ -544,7 +544,7 @@ async fn links_to_too_many_places_or_with_a_name_are_not_followed() {
         let wanted = if n < 4 { "bytes" } else { "through the server" };
         assert_eq!(client.get(&pack(n), 50).await.unwrap(), wanted, "{n}");
     }
-    let (named, seen) = (stores.lock().unwrap()[0].address, stores.lock().unwrap()[0].seen().len());
+    let (named, seen) = (stores[0].address, stores[0].seen().len());
     let server = Fake::server(true, move |seen, _| {
         if seen.target != "/v1/links" {
             return Reply::ok(200, "through the server");
@@ -555,7 +555,7 @@ async fn links_to_too_many_places_or_with_a_name_are_not_followed() {
     })
     .await;
     assert_eq!(server.client().await.get(&pack(1), 50).await.unwrap(), "through the server");
-    assert_eq!(stores.lock().unwrap()[0].seen().len(), seen);
+    assert_eq!(stores[0].seen().len(), seen);
 }
 
 #[tokio::test]

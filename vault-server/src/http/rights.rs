@@ -59,6 +59,9 @@ pub enum Refusal {
     /// Not for this member.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// It is over, and may be deleted at any moment: who was about to read it reads the ledger again, as if it were gone.
+    #[error("the epoch is closed")]
+    Over,
     /// A ledger that it rests on has stopped.
     #[error(transparent)]
     Stopped(Stop),
@@ -143,7 +146,7 @@ impl<'a> Under<'a> {
         if to != who.member {
             no("it is sealed to another member")
         } else if epoch < dataset.closed() {
-            no("the epoch is closed")
+            Err(Refusal::Over)
         } else if self.has_grant(who) || dataset.recovery().contains(card) {
             Ok(())
         } else {

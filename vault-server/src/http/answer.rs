@@ -1,28 +1,85 @@
 //! What every request passes: a place, a path as it must be; and every answer: the request's id, a problem written out. Spec 7.1, 7.6.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue};
+use futures_util::stream;
+use http::{HeaderName, HeaderValue, header};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
 use vault_core::ids::to_hex;
 
 use super::problem::{Outcome, Refused, written};
-use super::service::{Place, Service};
+use super::service::{Held, Place, Service};
 use super::trace;
 use crate::wire;
 use crate::wire::problem::{Problem, Type};
 
+/// Bytes of an answer that are on their way at once.
+const PIECE: usize = 64 << 10;
+/// How long a client may take for a piece.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
 
 /// The outermost layer of the resources.
-pub(super) async fn finish(State(service): State<Service>, request: Request, next: Next) -> Response {
+pub(super) async fn finish(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+    let held = Held::default();
     let response = match admit(&service, &request) {
-        Ok(_place) => next.run(request).await,
+        Ok(place) => {
+            held.add(place);
+            request.extensions_mut().insert(held.clone());
+            next.run(request).await
+        }
         Err(refused) => refused.into_response(),
     };
-    named(response)
+    sent(named(response), held)
+}
+
+/// An answer that is not short goes out in pieces, and keeps its places until the last one is taken. A client that takes nothing for a while
+/// gets no more: neither the places nor the memory are its to hold.
+fn sent(response: Response, held: Held) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let size = body.size_hint().exact();
+    if size.is_some_and(|size| size <= PIECE as u64) {
+        return Response::from_parts(parts, body);
+    }
+    if let Some(size) = size {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(size));
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        // Whether it was taken or not: either way there is nothing more to do.
+        let _ = pass(body, &sender).await;
+        drop(held);
+    });
+    let pieces = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    Response::from_parts(parts, Body::from_stream(pieces))
+}
+
+/// Passes a body on, each piece within its time. `None` if one was not taken.
+async fn pass(mut body: Body, to: &mpsc::Sender<Result<Bytes, axum::Error>>) -> Option<()> {
+    while let Some(frame) = body.frame().await {
+        let mut data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            Err(e) => return give(to, Err(e)).await,
+        };
+        while data.len() > PIECE {
+            // A copy: what stands in a connection's buffers must not keep all of the answer alive.
+            let piece = Bytes::copy_from_slice(&data.split_to(PIECE));
+            give(to, Ok(piece)).await?;
+        }
+        give(to, Ok(data)).await?;
+    }
+    Some(())
+}
+
+async fn give(to: &mpsc::Sender<Result<Bytes, axum::Error>>, piece: Result<Bytes, axum::Error>) -> Option<()> {
+    tokio::time::timeout(PATIENCE, to.send(piece)).await.ok()?.ok()
 }
 
 /// A path that is nothing here.

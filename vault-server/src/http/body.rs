@@ -1,12 +1,14 @@
 //! Bodies: bounded by their kind, held in a bounded memory, and what was signed before they have an effect. Spec 7.2, 7.5.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 use vault_core::hazmat::kdf::{Sha256, sha256};
 
 use super::problem::Refused;
@@ -37,7 +39,7 @@ pub(super) async fn whole(
         return Err(Refused::too_large(length, max));
     }
     let place = service.buffer(length).await?;
-    let bytes = read(body, length).await?;
+    let bytes = tokio::time::timeout(time_for(length), read(body, length)).await.map_err(|_| too_slow())??;
     if hash(&bytes).await? == digest { Ok(Whole { bytes, _place: place }) } else { Err(changed()) }
 }
 
@@ -47,10 +49,12 @@ pub(super) async fn whole(
 pub(super) struct Changed;
 
 /// A body as a stream that fails at its end unless it is what was signed. Whoever takes it keeps the last bytes back until it has ended.
-pub(super) fn checked(body: Body, digest: [u8; 32]) -> BoxStream<'static, io::Result<Bytes>> {
+pub(super) fn checked(body: Body, length: u64, digest: [u8; 32]) -> BoxStream<'static, io::Result<Bytes>> {
+    let ends = Instant::now() + time_for(length);
     let reading = (body.into_data_stream(), Sha256::new());
     let stream = stream::try_unfold(reading, move |(mut body, mut hash)| async move {
-        match body.next().await {
+        let next = tokio::time::timeout_at(ends, body.next()).await;
+        match next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? {
             Some(Ok(bytes)) => {
                 hash.update(&bytes);
                 Ok(Some((bytes, (body, hash))))
@@ -61,6 +65,15 @@ pub(super) fn checked(body: Body, digest: [u8; 32]) -> BoxStream<'static, io::Re
         }
     });
     stream.boxed()
+}
+
+/// How long a body may take in all: twenty seconds, and 64 KiB a second.
+fn time_for(length: u64) -> Duration {
+    Duration::from_secs(20 + length / (64 << 10))
+}
+
+fn too_slow() -> Refused {
+    Refused::malformed("the body came too slowly")
 }
 
 pub(super) fn changed() -> Refused {

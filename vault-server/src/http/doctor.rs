@@ -20,9 +20,11 @@ use crate::wire::{Examine, Examined};
     security(("signature" = [])),
 )]
 pub(super) async fn examine(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Examined>> {
-    let Examine { repair } = signed.json(body).await?;
     let asker = signed.asker().await?;
-    asker.may(Act::Doctor, None)?;
+    asker.may(Act::Doctor { repair: false }, None)?;
+    let Examine { repair } = signed.json(body).await?;
+    asker.may(Act::Doctor { repair }, None)?;
+    let _place = service.doctor().await?;
     let examined = service.vault().examine(asker.now, repair).await?;
     Ok(Json(Examined { findings: examined.findings, repaired: examined.repaired, damaged: examined.damaged }))
 }

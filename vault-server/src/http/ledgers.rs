@@ -14,7 +14,6 @@ use super::problem::{Outcome, Refused};
 use super::rights::Act;
 use super::service::{Service, parse_query};
 use super::signed::{Asker, Signed};
-use super::turns::TURN;
 use crate::vault::Append;
 use crate::wire::problem::{Problem, Type};
 use crate::wire::{self, Ledgers, Turn, entries as framing};
@@ -166,7 +165,7 @@ async fn write(
     asker.may(Act::Append, None)?;
     let body = signed.whole(body, MAX_ENTRY as u64).await?;
     check_quota(service, &asker.member, &body.bytes)?;
-    let head = service.turns().append(&ledger, &asker.member).await?;
+    let head = service.turns().append(&ledger, &asker.member).await;
     let vault = service.vault().clone();
     // Done to its end, whether the client waits for the answer or not.
     let append = tokio::spawn(async move {
@@ -201,9 +200,11 @@ async fn take_turn(
 ) -> Outcome<Json<Turn>> {
     signed.whole(body, 0).await?;
     asker.may(Act::Ledgers, None)?;
-    service.turns().take(ledger, &asker.member).await?;
+    // Whoever waits takes nobody's place.
+    signed.leave_place();
+    let lasts = service.turns().take(ledger, &asker.member).await?;
     let next = service.vault().next(ledger).await.map_err(|e| Refused::from(&e))?;
-    Ok(Json(Turn { next, milliseconds: u64::try_from(TURN.as_millis()).unwrap_or(u64::MAX) }))
+    Ok(Json(Turn { next, milliseconds: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX) }))
 }
 
 fn ledger(kind: &str, id: &str) -> Result<LedgerId, Refused> {

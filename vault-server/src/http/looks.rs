@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use vault_core::ids::{DatasetId, LedgerId};
 use vault_core::ledger::dataset::CreationError;
 use vault_core::ledger::vault::VaultState;
@@ -12,6 +13,8 @@ use super::waves::Waves;
 use crate::store::StoreError;
 use crate::vault::{LedgerError, StateError, Vault, View};
 
+/// Looks at once.
+const MAX_LOOKS: usize = 64;
 /// Bytes of entries in an answer, and one entry more at most.
 const MAX_ANSWER: usize = 8 << 20;
 
@@ -38,12 +41,14 @@ pub(super) struct Looks {
 
 impl Looks {
     pub(super) fn new(vault: Vault) -> Self {
+        // The vault ledger's look has a place of its own: everything waits for it.
+        let (first, places) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MAX_LOOKS)));
         Self {
             vault,
-            states: Waves::default(),
-            views: Waves::default(),
-            entries: Waves::default(),
-            names: Waves::default(),
+            states: Waves::new(&first),
+            views: Waves::new(&places),
+            entries: Waves::new(&places),
+            names: Waves::new(&places),
         }
     }
 

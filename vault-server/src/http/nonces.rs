@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::CardId;
+use vault_core::ids::{CardId, MemberId};
 
 /// Seconds for which a nonce is remembered.
 pub(super) const REMEMBERED: u64 = 600;
@@ -28,7 +28,7 @@ pub(super) struct Nonces {
     newest: Slice,
     older: VecDeque<Slice>,
     max: usize,
-    max_a_card: usize,
+    max_a_member: usize,
 }
 
 /// Nonces of a stretch of time.
@@ -37,29 +37,29 @@ struct Slice {
     /// Seconds since 1970, a multiple of [`SLICE`].
     from: u64,
     seen: HashSet<u128>,
-    by_card: HashMap<CardId, usize>,
+    by_member: HashMap<MemberId, usize>,
 }
 
 impl Nonces {
-    /// Room for `max` nonces, of one card `max_a_card`.
-    pub(super) fn new(max: usize, max_a_card: usize) -> Self {
-        Self { newest: Slice::default(), older: VecDeque::new(), max, max_a_card }
+    /// Room for `max` nonces, of one member `max_a_member`.
+    pub(super) fn new(max: usize, max_a_member: usize) -> Self {
+        Self { newest: Slice::default(), older: VecDeque::new(), max, max_a_member }
     }
 
     /// Remembers a nonce that is new. `now` is in seconds since 1970; if it goes back, more is remembered, not less.
-    pub(super) fn take(&mut self, card: &CardId, nonce: &[u8; 16], now: u64) -> Result<(), NotNew> {
+    pub(super) fn take(&mut self, member: &MemberId, card: &CardId, nonce: &[u8; 16], now: u64) -> Result<(), NotNew> {
         self.turn_to(now);
         let key = key(card, nonce);
         if self.slices().any(|slice| slice.seen.contains(&key)) {
             return Err(NotNew::Seen);
         }
-        let of_card: usize = self.slices().filter_map(|slice| slice.by_card.get(card)).sum();
+        let of_member: usize = self.slices().filter_map(|slice| slice.by_member.get(member)).sum();
         let of_all: usize = self.slices().map(|slice| slice.seen.len()).sum();
-        if of_card >= self.max_a_card || of_all >= self.max {
+        if of_member >= self.max_a_member || of_all >= self.max {
             return Err(NotNew::Full);
         }
         self.newest.seen.insert(key);
-        *self.newest.by_card.entry(*card).or_default() += 1;
+        *self.newest.by_member.entry(member.clone()).or_default() += 1;
         Ok(())
     }
 
@@ -98,6 +98,10 @@ mod tests {
     const A: CardId = CardId([1; 32]);
     const B: CardId = CardId([2; 32]);
 
+    fn lab() -> MemberId {
+        "lab".parse().unwrap()
+    }
+
     fn nonce(n: u8) -> [u8; 16] {
         [n; 16]
     }
@@ -105,21 +109,21 @@ mod tests {
     #[test]
     fn a_nonce_counts_once_a_card_for_ten_minutes() {
         let mut nonces = Nonces::new(100, 100);
-        assert_eq!(nonces.take(&A, &nonce(1), 1000), Ok(()));
-        assert_eq!(nonces.take(&B, &nonce(1), 1000), Ok(()));
+        assert_eq!(nonces.take(&lab(), &A, &nonce(1), 1000), Ok(()));
+        assert_eq!(nonces.take(&"b".parse().unwrap(), &B, &nonce(1), 1000), Ok(()));
         for later in [1000, 1059, 1061, 1300, 1600] {
-            assert_eq!(nonces.take(&A, &nonce(1), later), Err(NotNew::Seen), "{later}");
+            assert_eq!(nonces.take(&lab(), &A, &nonce(1), later), Err(NotNew::Seen), "{later}");
         }
-        assert_eq!(nonces.take(&A, &nonce(1), 1000 + REMEMBERED + SLICE), Ok(()));
+        assert_eq!(nonces.take(&lab(), &A, &nonce(1), 1000 + REMEMBERED + SLICE), Ok(()));
     }
 
     #[test]
     fn a_clock_that_goes_back_forgets_nothing() {
         let mut nonces = Nonces::new(100, 100);
-        nonces.take(&A, &nonce(1), 10_000).unwrap();
-        nonces.take(&A, &nonce(2), 4000).unwrap();
+        nonces.take(&lab(), &A, &nonce(1), 10_000).unwrap();
+        nonces.take(&lab(), &A, &nonce(2), 4000).unwrap();
         for n in [1, 2] {
-            assert_eq!(nonces.take(&A, &nonce(n), 10_100), Err(NotNew::Seen));
+            assert_eq!(nonces.take(&lab(), &A, &nonce(n), 10_100), Err(NotNew::Seen));
         }
     }
 
@@ -127,12 +131,12 @@ mod tests {
     fn a_full_cache_refuses_and_has_room_again_later() {
         let mut nonces = Nonces::new(4, 3);
         for n in 0..3 {
-            nonces.take(&A, &nonce(n), 0).unwrap();
+            nonces.take(&lab(), &A, &nonce(n), 0).unwrap();
         }
-        assert_eq!(nonces.take(&A, &nonce(3), 1), Err(NotNew::Full), "one card's share");
-        assert_eq!(nonces.take(&A, &nonce(0), 1), Err(NotNew::Seen));
-        nonces.take(&B, &nonce(3), 1).unwrap();
-        assert_eq!(nonces.take(&B, &nonce(4), 1), Err(NotNew::Full), "all of it");
-        nonces.take(&A, &nonce(3), REMEMBERED + SLICE).unwrap();
+        assert_eq!(nonces.take(&lab(), &A, &nonce(3), 1), Err(NotNew::Full), "one member's share");
+        assert_eq!(nonces.take(&lab(), &A, &nonce(0), 1), Err(NotNew::Seen));
+        nonces.take(&"b".parse().unwrap(), &B, &nonce(3), 1).unwrap();
+        assert_eq!(nonces.take(&"b".parse().unwrap(), &B, &nonce(4), 1), Err(NotNew::Full), "all of it");
+        nonces.take(&lab(), &A, &nonce(3), REMEMBERED + SLICE).unwrap();
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn read(
     let wanted = range_of(&headers)?;
     allow(&signed, Act::Read(&name), &name).await?;
     if service.vault().store().links() {
-        return streamed(&service, &name, wanted).await;
+        return streamed(&service, &signed, &name, wanted).await;
     }
     let size = service.vault().size(&name).await?.ok_or_else(|| not_found(&name))?;
     let range = match &wanted {
@@ -51,7 +51,7 @@ pub(super) async fn read(
         Some(range) => range.clone(),
         None => 0..size,
     };
-    let body = contents(&service, name, range.clone()).await?;
+    let body = contents(&service, &signed, name, range.clone()).await?;
     Ok(answered(body, size, wanted.map(|_| range)))
 }
 
@@ -92,10 +92,15 @@ pub(super) async fn write(
     }
     allow(&signed, Act::Put(&name), &name).await?;
     if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().links() {
-        let _place = service.transfer().await?;
-        service.vault().put_pack(&name, length, body::checked(body, digest)).await?;
+        let _place = signed.transfer().await?;
+        service.vault().put_pack(&name, length, body::checked(body, length, digest)).await?;
         return Ok(StatusCode::CREATED);
     }
+    // Groups are compared with their list, which is read for it.
+    let _room = match list_of(&name) {
+        Some(list) => Some(service.buffer(service.vault().size(&list).await?.unwrap_or(0)).await?),
+        None => None,
+    };
     let body = signed.whole(body, max_len(&name)).await?;
     service.vault().put(&name, body.bytes.clone()).await?;
     Ok(StatusCode::CREATED)
@@ -110,6 +115,12 @@ pub(super) async fn allow(signed: &Signed, act: Act<'_>, name: &ObjectName) -> R
         }
         None => signed.asker().await?.may(act, None),
     }
+}
+
+/// The list that groups belong to.
+fn list_of(name: &ObjectName) -> Option<ObjectName> {
+    let ObjectName::Groups { dataset, upload, manifest } = name else { return None };
+    Some(ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest })
 }
 
 pub(super) fn parse(name: &str) -> Result<ObjectName, Refused> {
@@ -134,9 +145,9 @@ fn range_of(headers: &HeaderMap) -> Result<Option<Range<u64>>, Refused> {
 }
 
 /// From a bucket: one request there, whose bytes are passed on as they come.
-async fn streamed(service: &Service, name: &ObjectName, wanted: Option<Range<u64>>) -> Outcome {
+async fn streamed(service: &Service, signed: &Signed, name: &ObjectName, wanted: Option<Range<u64>>) -> Outcome {
     let most = wanted.as_ref().map_or_else(|| max_len(name), |range| range.end - range.start);
-    let place = if most > PIECE { Some(service.transfer().await?) } else { None };
+    let place = if most > PIECE { Some(signed.transfer().await?) } else { None };
     let found = service.vault().store().stream(name, wanted.clone()).await.map_err(|e| of(name, &e))?;
     let bytes = found.bytes.map(move |bytes| {
         let _held = &place;
@@ -151,11 +162,11 @@ fn of(name: &ObjectName, error: &StoreError) -> Refused {
 }
 
 /// A part of an object: small ones at once, others as they are read.
-async fn contents(service: &Service, name: ObjectName, range: Range<u64>) -> Result<Body, Refused> {
+async fn contents(service: &Service, signed: &Signed, name: ObjectName, range: Range<u64>) -> Result<Body, Refused> {
     if range.end - range.start <= PIECE {
         return Ok(service.vault().get_range(&name, range).await?.into());
     }
-    let place = service.transfer().await?;
+    let place = signed.transfer().await?;
     let reading = Reading { vault: service.vault().clone(), name, range, _place: place };
     Ok(Body::from_stream(stream::try_unfold(reading, Reading::next)))
 }
@@ -165,7 +176,7 @@ struct Reading {
     vault: Vault,
     name: ObjectName,
     range: Range<u64>,
-    _place: Place,
+    _place: (Place, Place),
 }
 
 impl Reading {

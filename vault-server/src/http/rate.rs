@@ -47,13 +47,13 @@ impl Rates {
 
 /// Links that members hold and that have not ended.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Links {
     max: usize,
     /// How many end when, in seconds since 1970; those of one moment stand together.
     members: HashMap<MemberId, VecDeque<(u64, usize)>>,
 }
 
-impl Held {
+impl Links {
     /// So many a member.
     pub(super) fn new(max: usize) -> Self {
         Self { max, members: HashMap::new() }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn links_count_until_they_end() {
-        let (mut held, lab) = (Held::new(5), member("lab"));
+        let (mut held, lab) = (Links::new(5), member("lab"));
         assert!(held.take(&lab, 3, 100, 0));
         assert!(!held.take(&lab, 3, 110, 10));
         assert!(held.take(&lab, 2, 110, 10));

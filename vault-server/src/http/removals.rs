@@ -10,7 +10,7 @@ use vault_core::ids::{DatasetId, UploadId};
 use super::objects::{allow, parse};
 use super::problem::{Outcome, Refused};
 use super::rights::Act;
-use super::service::Service;
+use super::service::{Place, Service};
 use super::signed::Signed;
 use crate::vault::{RemoveError, Removed};
 use crate::wire::problem::{Problem, Type};
@@ -31,7 +31,7 @@ pub(super) async fn withdraw(
 ) -> Outcome<Json<Deleted>> {
     let name = parse(&name)?;
     allow(&signed, Act::Withdraw(&name), &name).await?;
-    to_the_end(async move { service.vault().withdraw(&name).await }).await
+    to_the_end(service.removal().await?, async move { service.vault().withdraw(&name).await }).await
 }
 
 /// POST `/v1/datasets/<id>/delete-epochs`
@@ -49,9 +49,9 @@ pub(super) async fn delete_epochs(
     Path(dataset): Path<String>,
     body: Body,
 ) -> Outcome<Json<Deleted>> {
-    let DeleteEpochs { below } = signed.json(body).await?;
     let dataset = allowed(&signed, &dataset, Act::Clean).await?;
-    to_the_end(async move { service.vault().delete_epochs(&dataset, below).await }).await
+    let DeleteEpochs { below } = signed.json(body).await?;
+    to_the_end(service.removal().await?, async move { service.vault().delete_epochs(&dataset, below).await }).await
 }
 
 /// POST `/v1/datasets/<id>/sweep`
@@ -69,10 +69,11 @@ pub(super) async fn sweep(
     Path(dataset): Path<String>,
     body: Body,
 ) -> Outcome<Json<Deleted>> {
+    signed.asker().await?;
     let Sweep { upload } = signed.json(body).await?;
     let upload: UploadId = upload.parse().map_err(|e| Refused::malformed(format!("{upload}: {e}")))?;
     let dataset = allowed(&signed, &dataset, Act::Sweep(&upload)).await?;
-    to_the_end(async move { service.vault().sweep(&dataset, &upload).await }).await
+    to_the_end(service.removal().await?, async move { service.vault().sweep(&dataset, &upload).await }).await
 }
 
 /// POST `/v1/datasets/<id>/delete-hidden`
@@ -90,9 +91,9 @@ pub(super) async fn delete_hidden(
     Path(dataset): Path<String>,
     body: Body,
 ) -> Outcome<Json<Deleted>> {
-    let DeleteHidden {} = signed.json(body).await?;
     let dataset = allowed(&signed, &dataset, Act::Clean).await?;
-    to_the_end(async move { service.vault().delete_hidden(&dataset).await }).await
+    let DeleteHidden {} = signed.json(body).await?;
+    to_the_end(service.removal().await?, async move { service.vault().delete_hidden(&dataset).await }).await
 }
 
 async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<DatasetId, Refused> {
@@ -107,8 +108,14 @@ async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<Dataset
 
 /// Done to its end, whether the client waits for the answer or not.
 async fn to_the_end(
+    place: Place,
     removal: impl Future<Output = Result<Removed, RemoveError>> + Send + 'static,
 ) -> Outcome<Json<Deleted>> {
-    let removed = tokio::spawn(removal).await.map_err(|_| super::waves::Broken)??;
+    let work = tokio::spawn(async move {
+        let removed = removal.await;
+        drop(place);
+        removed
+    });
+    let removed = work.await.map_err(|_| super::waves::Broken)??;
     Ok(Json(Deleted { objects: removed.objects, kept: removed.kept }))
 }

@@ -29,7 +29,10 @@ pub enum Act<'a> {
     /// Deleting what a closed upload left.
     Sweep(&'a UploadId),
     /// A check of everything.
-    Doctor,
+    Doctor {
+        /// Whether what is derived is made again and what was given up is deleted.
+        repair: bool,
+    },
 }
 
 /// Who asks.
@@ -106,8 +109,10 @@ pub fn may(act: Act<'_>, who: Who<'_>, under: Under<'_>) -> Result<(), Refusal> 
         Act::Clean => no("only a steward of the dataset or an officer deletes what is over"),
         Act::Sweep(upload) if under.is_steward(who) || under.is_officer(who) || under.opened(who, upload) => Ok(()),
         Act::Sweep(_) => no("only who opened the upload, a steward of the dataset or an officer sweeps it"),
-        Act::Doctor if under.is_officer(who) || under.is_auditor(who) || under.is_some_steward(who) => Ok(()),
-        Act::Doctor => no("only an officer, an auditor or a steward checks the vault"),
+        Act::Doctor { .. } if under.is_officer(who) || under.is_some_steward(who) => Ok(()),
+        Act::Doctor { repair: false } if under.is_auditor(who) => Ok(()),
+        Act::Doctor { repair: false } => no("only an officer, an auditor or a steward checks the vault"),
+        Act::Doctor { repair: true } => no("only an officer or a steward repairs the vault"),
     }
 }
 
@@ -168,9 +173,9 @@ impl<'a> Under<'a> {
             ObjectName::Manifest { .. } | ObjectName::Header { .. } => {
                 no("the member has no open upload in the dataset")
             }
-            ObjectName::Grant { .. } | ObjectName::Table { .. } if self.dataset.is_none() || self.is_steward(who) => {
-                Ok(())
-            }
+            // The first epoch's seals come before the entry that creates the dataset.
+            ObjectName::Grant { epoch: 1, .. } if self.dataset.is_none() && self.is_creator(who) => Ok(()),
+            ObjectName::Grant { .. } | ObjectName::Table { .. } if self.is_steward(who) => Ok(()),
             ObjectName::Grant { .. } if self.has_grant(who) => Ok(()),
             ObjectName::Grant { .. } | ObjectName::Table { .. } => no("only a steward of the dataset writes it"),
             ObjectName::Seen(_) | ObjectName::SubjectSeal { .. }
@@ -220,6 +225,10 @@ impl<'a> Under<'a> {
 
     fn is_auditor(&self, who: Who<'_>) -> bool {
         self.vault.has_role(Role::Auditor, None, who.member, self.vault.last_seq())
+    }
+
+    fn is_creator(&self, who: Who<'_>) -> bool {
+        self.vault.has_role(Role::Creator, None, who.member, self.vault.last_seq())
     }
 
     fn is_steward(&self, who: Who<'_>) -> bool {

@@ -5,19 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use vault_core::ids::{CardId, MemberId};
 
 use super::looks::Looks;
 use super::nonces::{Nonces, NotNew, REMEMBERED};
 use super::problem::Refused;
-use super::rate::{Held, Rates};
+use super::rate::{Links, Rates};
 use super::turns::Turns;
 use crate::vault::Vault;
 use crate::wire::problem::Type;
 
 /// Nonces that are remembered in all.
 const MAX_NONCES: usize = 2_000_000;
+/// Bodies up to this, most entries and all JSON, have room of their own: packs on their way must not keep a revocation waiting.
+const SMALL: u64 = 256 << 10;
+/// That room, in [`KIB`].
+const RESERVE: usize = 16 << 10;
 /// What a place in the buffers is counted in.
 const KIB: u64 = 1024;
 
@@ -105,10 +109,15 @@ struct Shared {
     turns: Turns,
     nonces: Mutex<Nonces>,
     rates: Mutex<Rates>,
-    held: Mutex<Held>,
+    links: Mutex<Links>,
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     buffers: Arc<Semaphore>,
+    small: Arc<Semaphore>,
+    removals: Arc<Semaphore>,
+    doctors: Arc<Semaphore>,
+    strangers: Semaphore,
+    members: Mutex<HashMap<MemberId, Places>>,
     began: Instant,
     stopping: AtomicBool,
 }
@@ -116,21 +125,48 @@ struct Shared {
 /// A place that is given back when it is dropped.
 pub(super) type Place = OwnedSemaphorePermit;
 
+/// A member's own places.
+#[derive(Debug)]
+struct Places {
+    requests: Arc<Semaphore>,
+    transfers: Arc<Semaphore>,
+}
+
+/// The places that a request has until its answer is sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<Mutex<Vec<Place>>>);
+
+impl Held {
+    pub(super) fn add(&self, place: Place) {
+        lock(&self.0).push(place);
+    }
+
+    pub(super) fn leave(&self) {
+        lock(&self.0).clear();
+    }
+}
+
 impl Service {
     /// A server for a vault.
     #[must_use]
     pub fn new(vault: Vault, settings: Settings) -> Self {
-        let of_card = u64::from(settings.rate) * (REMEMBERED + 60) + u64::from(settings.burst);
-        let of_card = usize::try_from(of_card).unwrap_or(MAX_NONCES);
+        let of_member = u64::from(settings.rate) * (REMEMBERED + 60) + u64::from(settings.burst);
+        // However high the rate, no few members fill what all share.
+        let of_member = usize::try_from(of_member).unwrap_or(MAX_NONCES).min(MAX_NONCES / 4);
         Self(Arc::new(Shared {
             looks: Looks::new(vault.clone()),
             turns: Turns::new(settings.waiting),
-            nonces: Mutex::new(Nonces::new(MAX_NONCES, of_card)),
+            nonces: Mutex::new(Nonces::new(MAX_NONCES, of_member)),
             rates: Mutex::new(Rates::new(settings.rate, settings.burst)),
-            held: Mutex::new(Held::new(settings.held_links)),
+            links: Mutex::new(Links::new(settings.held_links)),
             requests: Arc::new(Semaphore::new(settings.requests)),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             buffers: Arc::new(Semaphore::new(usize::try_from(settings.buffered / KIB).unwrap_or(usize::MAX >> 4))),
+            small: Arc::new(Semaphore::new(RESERVE)),
+            removals: Arc::new(Semaphore::new(4)),
+            doctors: Arc::new(Semaphore::new(1)),
+            strangers: Semaphore::new(32),
+            members: Mutex::default(),
             began: Instant::now(),
             stopping: AtomicBool::new(false),
             vault,
@@ -183,9 +219,9 @@ impl Service {
     }
 
     /// Takes a nonce that was not seen, once its signature has verified.
-    pub(super) fn take_nonce(&self, card: &CardId, nonce: &[u8; 16]) -> Result<(), Refused> {
+    pub(super) fn take_nonce(&self, member: &MemberId, card: &CardId, nonce: &[u8; 16]) -> Result<(), Refused> {
         // The system's clock, whatever a test trusts: what is remembered must not depend on what is being asked.
-        match lock(&self.0.nonces).take(card, nonce, system_time()) {
+        match lock(&self.0.nonces).take(member, card, nonce, system_time()) {
             Ok(()) => Ok(()),
             Err(NotNew::Seen) => Err(Refused::new(Type::Replayed, "this request was made before")),
             Err(NotNew::Full) => {
@@ -196,7 +232,7 @@ impl Service {
 
     /// Counts links that a member is given.
     pub(super) fn hold_links(&self, member: &MemberId, links: usize, ends: u64, now: u64) -> Result<(), Refused> {
-        if lock(&self.0.held).take(member, links, ends, now) {
+        if lock(&self.0.links).take(member, links, ends, now) {
             return Ok(());
         }
         let max = self.settings().held_links;
@@ -209,14 +245,58 @@ impl Service {
         Arc::clone(&self.0.requests).try_acquire_owned().map_err(|_| busy())
     }
 
-    /// A place among the transfers at once; waits for a while.
-    pub(super) async fn transfer(&self) -> Result<Place, Refused> {
-        self.wait_for(&self.0.transfers, 1).await
+    /// A place among the requests that a member has at once, once its signature has verified.
+    pub(super) fn place_of(&self, member: &MemberId) -> Result<Place, Refused> {
+        let requests = self.of_member(member, |places| Arc::clone(&places.requests));
+        let detail = || format!("member {member} has {} requests at once", self.member_requests());
+        requests.try_acquire_owned().map_err(|_| Refused::new(Type::Busy, detail()).after(1))
+    }
+
+    /// Places among a member's transfers at once and among all of them; waits for a while.
+    pub(super) async fn transfer(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.transfers));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.transfers, 1).await?))
+    }
+
+    /// A place among the deletions at once; waits for a while.
+    pub(super) async fn removal(&self) -> Result<Place, Refused> {
+        self.wait_for(&self.0.removals, 1).await
+    }
+
+    /// The one place for a doctor; waits for a while.
+    pub(super) async fn doctor(&self) -> Result<Place, Refused> {
+        self.wait_for(&self.0.doctors, 1).await
+    }
+
+    /// A place among those whose card no look has shown yet.
+    pub(super) fn stranger(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        self.0.strangers.try_acquire().map_err(|_| busy())
+    }
+
+    /// A quarter of all, so that no member keeps the others out.
+    fn member_requests(&self) -> usize {
+        (self.settings().requests / 4).max(1)
+    }
+
+    fn of_member(&self, member: &MemberId, which: impl Fn(&Places) -> Arc<Semaphore>) -> Arc<Semaphore> {
+        let mut members = lock(&self.0.members);
+        if let Some(places) = members.get(member) {
+            return which(places);
+        }
+        let places = Places {
+            requests: Arc::new(Semaphore::new(self.member_requests())),
+            transfers: Arc::new(Semaphore::new((self.settings().transfers / 2).max(1))),
+        };
+        which(members.entry(member.clone()).or_insert(places))
     }
 
     /// Room for a body in memory; waits for a while.
     pub(super) async fn buffer(&self, bytes: u64) -> Result<Place, Refused> {
         let max = self.settings().buffered;
+        if bytes <= SMALL {
+            let places = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
+            return self.wait_for(&self.0.small, places).await;
+        }
         let places = u32::try_from(bytes.div_ceil(KIB)).ok().filter(|_| bytes <= max);
         let Some(places) = places else { return Err(Refused::too_large(bytes, max)) };
         self.wait_for(&self.0.buffers, places).await

@@ -16,7 +16,7 @@ use vault_core::ledger::vault::VaultState;
 use super::body;
 use super::problem::Refused;
 use super::rights::{Act, Under, Who, may};
-use super::service::Service;
+use super::service::{Held, Place, Service};
 use super::trace;
 use crate::vault::View;
 use crate::wire;
@@ -38,6 +38,7 @@ pub(super) struct Signed {
     now: u64,
     /// What the body has to hash to, and its length.
     body: Option<([u8; 32], u64)>,
+    held: Held,
 }
 
 /// A current member who signed with a current card, and the vault ledger that shows it.
@@ -85,10 +86,12 @@ impl FromRequestParts<Service> for Signed {
         check_clock(stamp.created, now)?;
         let (key, member) = card_of(service, &stamp.card).await?;
         verify(&found, &key)?;
-        service.take_nonce(&stamp.card, &stamp.nonce)?;
         service.count(&member)?;
+        service.take_nonce(&member, &stamp.card, &stamp.nonce)?;
+        let held = parts.extensions.get::<Held>().cloned().unwrap_or_default();
+        held.add(service.place_of(&member)?);
         trace::note_member(&member);
-        Ok(Self { service: service.clone(), card: stamp.card, member, now, body })
+        Ok(Self { service: service.clone(), card: stamp.card, member, now, body, held })
     }
 }
 
@@ -111,6 +114,16 @@ impl Signed {
             Some(view) => Ok((self.current(Arc::clone(&view.vault), false)?, Some(view))),
             None => Ok((self.asker().await?, None)),
         }
+    }
+
+    /// Gives the request's places back: for those who only wait.
+    pub(super) fn leave_place(&self) {
+        self.held.leave();
+    }
+
+    /// Places for a transfer.
+    pub(super) async fn transfer(&self) -> Result<(Place, Place), Refused> {
+        self.service.transfer(&self.member).await
     }
 
     /// The body, once it is what was signed; at most `max` bytes.
@@ -202,9 +215,15 @@ fn check_clock(created: u64, now: u64) -> Result<(), Refused> {
 /// The card's key and member: a card's id is the hash of its key, so whichever look showed it, it is the same.
 async fn card_of(service: &Service, id: &CardId) -> Result<(VerifyingKey, MemberId), Refused> {
     let known = |state: &VaultState| state.card(id).map(|record| (*record.card.verifying_key(), record.member.clone()));
-    if let Some(found) = service.vault().known_state().as_deref().and_then(known) {
-        return Ok(found);
+    let old = service.vault().known_state();
+    if let Some(old) = old.as_deref().filter(|old| old.card(id).is_some()) {
+        // What was retired stays so, however old the look is.
+        if old.card(id).is_some_and(|card| card.retired.is_some()) && !old.recovery_cards().contains(id) {
+            return Err(Refused::new(Type::UnknownCard, format!("card {id} was retired")));
+        }
+        return known(old).ok_or_else(|| Refused::new(Type::UnknownCard, "no such card"));
     }
+    let _place = service.stranger()?;
     let state = service.looks().state().await?;
     known(&state).ok_or_else(|| Refused::new(Type::UnknownCard, format!("no member of this vault has card {id}")))
 }

@@ -1,13 +1,14 @@
 //! Turns at a ledger: appends one after another, and two seconds for whoever asked for them. Spec section 7.5.
 //!
-//! A line for each ledger, first come first served. An append stands in line as a turn does; whoever has the turn appends at once, and
-//! that ends it. All of it is a courtesy between the clients of one server: the store decides.
+//! Turns stand in one line, first come first served, each member once. Appends stand in another, so that no number of people who wait for turns
+//! keeps a revocation waiting: an append waits for the turn that runs when it comes, and for appends. Whoever has the turn appends at once,
+//! and that ends it. All of it is a courtesy between the clients of one server: the store decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Line, OwnedMutexGuard};
+use tokio::sync::{Mutex as Line, OwnedMutexGuard, watch};
 use vault_core::ids::{LedgerId, MemberId};
 
 use super::problem::Refused;
@@ -20,56 +21,63 @@ pub(super) const TURN: Duration = Duration::from_secs(2);
 /// The lines of all ledgers that somebody stands at.
 #[derive(Debug)]
 pub(super) struct Turns {
-    lines: Mutex<HashMap<LedgerId, Weak<Desk>>>,
+    desks: Mutex<HashMap<LedgerId, Weak<Desk>>>,
     max: usize,
 }
 
-/// One ledger's line.
+/// One ledger's lines.
 #[derive(Debug, Default)]
 struct Desk {
-    line: Arc<Line<()>>,
-    /// Who has a turn, with the place at the head of the line.
+    turns: Arc<Line<()>>,
+    appends: Arc<Line<()>>,
     turn: Mutex<Option<Turn>>,
-    /// How many stand in line.
-    waiting: Mutex<usize>,
+    /// Who waits for a turn.
+    waiting: Mutex<BTreeSet<MemberId>>,
 }
 
+/// A turn that runs; dropping it ends it.
 #[derive(Debug)]
 struct Turn {
     member: MemberId,
     since: Instant,
-    head: OwnedMutexGuard<()>,
+    _head: OwnedMutexGuard<()>,
+    /// Whoever waits for the end sees this go.
+    running: watch::Sender<()>,
 }
 
-/// The head of a line, until it is dropped.
+/// The right to append, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Head {
-    _head: OwnedMutexGuard<()>,
+    _turn: Option<Turn>,
+    _append: OwnedMutexGuard<()>,
     _desk: Arc<Desk>,
 }
 
-/// Somebody who stands in line, until it is dropped.
-struct Waiting<'a>(&'a Desk);
+/// Somebody who waits for a turn, until it is dropped.
+struct Waiting<'a>(&'a Desk, &'a MemberId);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.0.waiting);
-        *waiting = waiting.saturating_sub(1);
+        lock(&self.0.waiting).remove(self.1);
     }
 }
 
 impl Turns {
-    /// At most so many stand in one line.
+    /// At most so many wait for a turn at one ledger.
     pub(super) fn new(max: usize) -> Self {
-        Self { lines: Mutex::default(), max }
+        Self { desks: Mutex::default(), max }
     }
 
-    /// Waits for a turn and gives it to a member for [`TURN`].
-    pub(super) async fn take(&self, ledger: &LedgerId, member: &MemberId) -> Result<(), Refused> {
+    /// Waits for a turn and gives it to a member for [`TURN`]. Zero, and at once, if the member has one or waits for one already.
+    pub(super) async fn take(&self, ledger: &LedgerId, member: &MemberId) -> Result<Duration, Refused> {
         let desk = self.desk(ledger);
-        let head = self.stand(&desk).await?;
+        let has = lock(&desk.turn).as_ref().is_some_and(|turn| turn.member == *member);
+        let Some(_waiting) = desk.wait(member, self.max)?.filter(|_| !has) else { return Ok(Duration::ZERO) };
+        let head = Arc::clone(&desk.turns).lock_owned().await;
         let since = Instant::now();
-        *lock(&desk.turn) = Some(Turn { member: member.clone(), since, head });
+        let turn = Turn { member: member.clone(), since, _head: head, running: watch::Sender::new(()) };
+        *lock(&desk.turn) = Some(turn);
+        let desk = Arc::clone(&desk);
         tokio::spawn(async move {
             tokio::time::sleep(TURN).await;
             let mut turn = lock(&desk.turn);
@@ -78,44 +86,49 @@ impl Turns {
                 *turn = None;
             }
         });
-        Ok(())
+        Ok(TURN)
     }
 
-    /// The head of the line for one append: at once for whoever has the turn, else in order.
-    pub(super) async fn append(&self, ledger: &LedgerId, member: &MemberId) -> Result<Head, Refused> {
+    /// The right to append: at once for whoever has the turn, else after the turn that runs.
+    pub(super) async fn append(&self, ledger: &LedgerId, member: &MemberId) -> Head {
         let desk = self.desk(ledger);
-        let own = {
+        let (own, other) = {
             let mut turn = lock(&desk.turn);
-            if turn.as_ref().is_some_and(|turn| turn.member == *member) { turn.take() } else { None }
+            let own = if turn.as_ref().is_some_and(|turn| turn.member == *member) { turn.take() } else { None };
+            (own, turn.as_ref().map(|turn| turn.running.subscribe()))
         };
-        let head = match own {
-            Some(turn) => turn.head,
-            None => self.stand(&desk).await?,
-        };
-        Ok(Head { _head: head, _desk: desk })
-    }
-
-    async fn stand(&self, desk: &Desk) -> Result<OwnedMutexGuard<()>, Refused> {
-        let _waiting = {
-            let mut waiting = lock(&desk.waiting);
-            if *waiting >= self.max {
-                return Err(Refused::new(Type::Busy, "too many wait for a turn at this ledger").after(2));
-            }
-            *waiting += 1;
-            Waiting(desk)
-        };
-        Ok(Arc::clone(&desk.line).lock_owned().await)
+        if let Some(mut running) = other {
+            // An error is what is waited for: the turn has gone.
+            let _ = tokio::time::timeout(TURN, running.changed()).await;
+        }
+        let append = Arc::clone(&desk.appends).lock_owned().await;
+        Head { _turn: own, _append: append, _desk: desk }
     }
 
     fn desk(&self, ledger: &LedgerId) -> Arc<Desk> {
-        let mut lines = lock(&self.lines);
-        if let Some(desk) = lines.get(ledger).and_then(Weak::upgrade) {
+        let mut desks = lock(&self.desks);
+        if let Some(desk) = desks.get(ledger).and_then(Weak::upgrade) {
             return desk;
         }
-        lines.retain(|_, desk| desk.strong_count() > 0);
+        desks.retain(|_, desk| desk.strong_count() > 0);
         let desk = Arc::new(Desk::default());
-        lines.insert(ledger.clone(), Arc::downgrade(&desk));
+        desks.insert(ledger.clone(), Arc::downgrade(&desk));
         desk
+    }
+}
+
+impl Desk {
+    /// Stands in line for a turn; `None` if the member does already.
+    fn wait<'a>(&'a self, member: &'a MemberId, max: usize) -> Result<Option<Waiting<'a>>, Refused> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.contains(member) {
+            return Ok(None);
+        }
+        if waiting.len() >= max {
+            return Err(Refused::new(Type::Busy, "too many wait for a turn at this ledger").after(2));
+        }
+        waiting.insert(member.clone());
+        Ok(Some(Waiting(self, member)))
     }
 }
 
@@ -148,7 +161,7 @@ mod tests {
         let (head, waited) = took(turns.append(&ledger, &member("a"))).await;
         assert!(waited < 50, "{waited}");
         assert!(!others.is_finished());
-        drop(head.unwrap());
+        drop(head);
         assert!(others.await.unwrap() < 1500, "the append ended the turn");
     }
 
@@ -169,7 +182,7 @@ mod tests {
         for n in 0..20 {
             let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
-                let _head = turns.append(&LedgerId::Vault, &member(&format!("m{n}"))).await.unwrap();
+                let _head = turns.append(&LedgerId::Vault, &member(&format!("m{n}"))).await;
                 lock(&order).push((n, "begins"));
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 lock(&order).push((n, "ends"));
@@ -184,18 +197,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_refuses_and_who_leaves_makes_room() {
+    async fn a_member_waits_once_and_a_line_that_is_too_long_refuses() {
         let turns = Arc::new(Turns::new(1));
-        let head = turns.append(&LedgerId::Vault, &member("a")).await.unwrap();
+        assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), TURN);
+        assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), Duration::ZERO, "it has the turn");
         let waiting = {
             let turns = Arc::clone(&turns);
-            tokio::spawn(async move { turns.append(&LedgerId::Vault, &member("b")).await.map(drop) })
+            tokio::spawn(async move { turns.take(&LedgerId::Vault, &member("b")).await.map(drop) })
         };
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(turns.append(&LedgerId::Vault, &member("c")).await.unwrap_err().of(), Type::Busy);
+        assert_eq!(turns.take(&LedgerId::Vault, &member("b")).await.unwrap(), Duration::ZERO, "it waits for one");
+        assert_eq!(turns.take(&LedgerId::Vault, &member("c")).await.unwrap_err().of(), Type::Busy);
         waiting.abort();
         let _ = waiting.await;
-        drop(head);
-        turns.append(&LedgerId::Vault, &member("c")).await.unwrap();
+        assert_eq!(turns.take(&LedgerId::Vault, &member("c")).await.unwrap(), TURN, "who leaves makes room");
+    }
+
+    #[tokio::test]
+    async fn however_many_wait_for_turns_an_append_waits_for_one() {
+        let turns = Arc::new(Turns::new(100));
+        turns.take(&LedgerId::Vault, &member("m")).await.unwrap();
+        for n in 0..50 {
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move { turns.take(&LedgerId::Vault, &member(&format!("m{n}"))).await.map(drop) });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let (_, waited) = took(turns.append(&LedgerId::Vault, &member("officer"))).await;
+        assert!(waited < 2500, "{waited}");
+        let (_, waited) = took(turns.append(&LedgerId::Vault, &member("officer"))).await;
+        assert!(waited < 2500, "{waited}");
     }
 }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// A look that ended without an answer: a bug in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +44,10 @@ type Answer<V> = Arc<watch::Sender<Option<Result<V, Broken>>>>;
 
 /// Looks of one kind.
 #[derive(Debug)]
-pub(super) struct Waves<K, V>(Arc<Mutex<Queue<K, Answer<V>>>>);
-
-impl<K, V> Default for Waves<K, V> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Queue { keys: HashMap::new() })))
-    }
+pub(super) struct Waves<K, V> {
+    queue: Arc<Mutex<Queue<K, Answer<V>>>>,
+    /// Places for looks at once, shared with other kinds.
+    places: Arc<Semaphore>,
 }
 
 impl<K, V> Waves<K, V>
@@ -57,6 +55,11 @@ where
     K: Eq + Hash + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// Looks that take one of these places each.
+    pub(super) fn new(places: &Arc<Semaphore>) -> Self {
+        Self { queue: Arc::new(Mutex::new(Queue { keys: HashMap::new() })), places: Arc::clone(places) }
+    }
+
     /// The answer of a look that begins after this call.
     ///
     /// # Errors
@@ -66,19 +69,21 @@ where
         F: Fn() -> L + Send + Sync + 'static,
         L: Future<Output = V> + Send + 'static,
     {
-        let (answer, first) = lock(&self.0).join(&key, || Arc::new(watch::Sender::new(None)));
-        let mut answered = answer.subscribe();
-        drop(answer);
+        let (mut answered, first) = {
+            let mut queue = lock(&self.queue);
+            let (answer, first) = queue.join(&key, || Arc::new(watch::Sender::new(None)));
+            (answer.subscribe(), first)
+        };
         if first {
             // A task of its own: whoever came first may give up, and others wait.
-            tokio::spawn(run(Arc::clone(&self.0), key, look));
+            tokio::spawn(run(Arc::clone(&self.queue), Arc::clone(&self.places), key, look));
         }
         let found = answered.wait_for(Option::is_some).await.map_err(|_| Broken)?.clone();
         found.unwrap_or(Err(Broken))
     }
 }
 
-async fn run<K, V, F, L>(queue: Arc<Mutex<Queue<K, Answer<V>>>>, key: K, look: F)
+async fn run<K, V, F, L>(queue: Arc<Mutex<Queue<K, Answer<V>>>>, places: Arc<Semaphore>, key: K, look: F)
 where
     K: Eq + Hash + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
@@ -86,8 +91,14 @@ where
     L: Future<Output = V> + Send + 'static,
 {
     loop {
+        let place = places.acquire().await;
         let Some(waiting) = lock(&queue).begin(&key) else { return };
+        // All who waited may have gone.
+        if waiting.receiver_count() == 0 {
+            continue;
+        }
         let found = tokio::spawn(look()).await.map_err(|_| Broken);
+        drop(place);
         waiting.send_replace(Some(found));
     }
 }
@@ -106,6 +117,10 @@ mod tests {
 
     use super::*;
 
+    fn places() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(4))
+    }
+
     #[test]
     fn who_comes_while_a_look_runs_waits_for_the_next() {
         let mut queue = Queue { keys: HashMap::new() };
@@ -122,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_never_began_before_the_request_and_few_looks_serve_many() {
-        let (begun, waves) = (Arc::new(AtomicU64::new(0)), Arc::new(Waves::<u8, u64>::default()));
+        let (begun, waves) = (Arc::new(AtomicU64::new(0)), Arc::new(Waves::<u8, u64>::new(&places())));
         let ask = |begun: Arc<AtomicU64>, waves: Arc<Waves<u8, u64>>| async move {
             let before = begun.load(Ordering::SeqCst);
             let seen = waves
@@ -154,14 +169,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_breaks_off_says_so_and_the_next_one_runs() {
-        let waves = Waves::<u8, u8>::default();
+        let waves = Waves::<u8, u8>::new(&places());
         assert_eq!(waves.look(0, || async { panic!("in a test") }).await, Err(Broken));
         assert_eq!(waves.look(0, || async { 7 }).await, Ok(7));
     }
 
     #[tokio::test]
     async fn who_gives_up_takes_nobody_with_it() {
-        let waves = Arc::new(Waves::<u8, u8>::default());
+        let waves = Arc::new(Waves::<u8, u8>::new(&places()));
         let slow = || async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             7

@@ -274,7 +274,8 @@ async fn each_row_of_the_table_holds_for_everybody() {
         (Act::Clean, "OS"),
         (Act::Sweep(&town.closed), "OSU"),
         (Act::Sweep(&strange), "OS"),
-        (Act::Doctor, "OSAC"),
+        (Act::Doctor { repair: false }, "OSAC"),
+        (Act::Doctor { repair: true }, "OSC"),
     ] {
         assert_eq!(allowed(&town, act, ENDS, true).await, who, "{act:?}");
     }
@@ -290,14 +291,13 @@ async fn a_grant_ends_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn before_a_dataset_exists_anybody_prepares_its_first_epoch_and_nothing_else() {
+async fn before_a_dataset_exists_creators_prepare_its_first_epoch_and_nothing_else() {
     let town = Town::new().await;
-    let all: String = PEOPLE.iter().map(|(letter, _)| *letter).collect();
     let ds = dataset();
     let table = ObjectName::Table { dataset: ds.clone(), epoch: 1, hash: Digest([3; 32]) };
-    for name in [town.grant(1, 'M'), table.clone()] {
-        assert_eq!(allowed(&town, Act::Put(&name), 0, false).await, all);
-        assert_eq!(allowed(&town, Act::Withdraw(&name), 0, false).await, all);
+    for (name, who) in [(town.grant(1, 'M'), "OSC"), (town.grant(2, 'M'), ""), (table.clone(), "")] {
+        assert_eq!(allowed(&town, Act::Put(&name), 0, false).await, who);
+        assert_eq!(allowed(&town, Act::Withdraw(&name), 0, false).await, who);
     }
     let pack = ObjectName::Pack { dataset: ds.clone(), upload: town.open, pack: PackName([1; 16]) };
     let manifest = ObjectName::Manifest { dataset: ds, manifest: town.manifest };

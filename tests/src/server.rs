@@ -43,6 +43,8 @@ pub struct Server {
     folder: TempDir,
     port: u16,
     keeper: Mutex<Option<Child>>,
+    /// What was served when somebody last asked, see [`Server::is_replaced`].
+    serves: Mutex<String>,
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
             folder: folder.unwrap(),
             port: 0,
             keeper: Mutex::new(None),
+            serves: Mutex::default(),
         };
         server.port = server.launch().unwrap_or_else(|why| panic!("the server of {vault} does not start: {why}"));
         server
@@ -86,6 +89,14 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether what it serves is something else than when this was last asked, by any name for it.
+    pub fn is_replaced(&self, serves: &str) -> bool {
+        let mut before = self.serves.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = !before.is_empty() && *before != serves;
+        serves.clone_into(&mut before);
+        is_other
     }
 
     /// Kills it where it stands.

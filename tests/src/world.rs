@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::place::place;
+use crate::place::{Place, place};
 use crate::server::{self, Server};
 use crate::{mirror, seqvault};
 
@@ -104,6 +104,8 @@ impl World {
     pub fn vault(&self) -> PathBuf {
         let path = self.vault_path();
         refresh(&path);
+        // Whoever asks may be about to damage it: a server that runs already must bear that, one that starts would refuse.
+        let _ = reached(&path);
         path
     }
 
@@ -140,7 +142,7 @@ impl World {
     pub fn new_server_at(&self, gateway: usize, more: &[&str]) -> Server {
         refresh(&self.vault_path());
         let location = if place().is_bucket() {
-            mirror::of(&self.vault_path()).location_at(gateway)
+            pushed(&self.vault_path()).location_at(gateway)
         } else {
             stored(&self.vault_path())
         };
@@ -225,15 +227,22 @@ fn aged(vault: &Path) -> PathBuf {
     vault.with_extension("aged")
 }
 
+/// The mirror of a vault, after its changes went to the bucket.
+fn pushed(vault: &Path) -> std::sync::Arc<mirror::Mirror> {
+    let mirror = mirror::of(vault);
+    mirror.push();
+    mirror
+}
+
 fn refresh(vault: &Path) {
     if place().is_bucket() {
         mirror::of(vault).refresh();
     }
 }
 
-/// Where the vault of a folder is, for whoever has the store's credentials.
+/// Where the vault of a folder is, for whoever has the store's credentials. It is there as it is in the folder.
 fn stored(vault: &Path) -> String {
-    if place().is_bucket() { mirror::of(vault).location() } else { vault.to_str().unwrap().to_owned() }
+    if place().is_bucket() { pushed(vault).location() } else { vault.to_str().unwrap().to_owned() }
 }
 
 /// Where people find the vault of a folder. Its server is started if there is a vault.
@@ -242,13 +251,28 @@ fn reached(vault: &Path) -> String {
         return stored(vault);
     }
     if let Some(server) = server::of(vault) {
+        // A folder that was replaced is not the one that the server opened, and it says so: whoever restores one starts it again.
+        if place() == Place::ServerFolder
+            && server.is_replaced(&identity_of(vault))
+            && vault.join("seqvault-format").exists()
+        {
+            server.restart();
+        }
         return server.url();
     }
     if !vault.join("seqvault-format").exists() {
         // Nobody listens there.
         return "http://127.0.0.1:9".to_owned();
     }
-    server::keep(vault, Server::start(&stored(vault), &[], &environment_of_server(vault))).url()
+    let server = Server::start(&stored(vault), &[], &environment_of_server(vault));
+    let _ = server.is_replaced(&identity_of(vault));
+    server::keep(vault, server).url()
+}
+
+/// What tells a folder from another one in its place.
+fn identity_of(vault: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(vault).map_or_else(|_| String::new(), |metadata| metadata.ino().to_string())
 }
 
 /// What a server of a vault needs to know of the run.
@@ -503,7 +527,7 @@ impl Person {
         let verb = args.first().map_or_else(Default::default, |verb| verb.as_ref().to_string_lossy().into_owned());
         let is_alone = ALONE.contains(&verb.as_str());
         if place().is_bucket() && !is_alone {
-            mirror::of(&self.vault).push();
+            pushed(&self.vault);
         }
         let location = match verb.as_str() {
             _ if is_alone => String::new(),

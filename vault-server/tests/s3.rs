@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use vault_core::ids::{LedgerId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
-use vault_server::store::{Creation, Environment, Link, Probing, S3Location, Store, StoreError, probe_all};
+use vault_server::store::{Creation, Environment, Link, S3Location, Store, StoreError, probe_all};
 use vault_tests::seaweed::SeaweedFs;
 
 fn entry(seq: u64) -> ObjectName {
@@ -149,8 +149,9 @@ async fn the_probe_takes_both_gateways_and_leaves_nothing() {
     let store = open(server, &format!("{}&epochs={second}/e", server.location(&first))).await;
     assert_eq!(store.ways().iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     let begun = Instant::now();
-    probe_all(&store, Probing::default()).await.unwrap();
-    println!("probe of two buckets over two gateways: {:?}", begun.elapsed());
+    probe_all(&store).await.unwrap();
+    // Two buckets, and perhaps a busy machine: it is done at each `init` and `doctor`.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     for bucket in [first, second] {
         let listed = server.signed(&[], &format!("{bucket}?list-type=2")).unwrap();
         assert!(!listed.contains("<Key>"), "{listed}");

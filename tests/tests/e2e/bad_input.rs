@@ -789,7 +789,7 @@ fn a_vault_whose_officers_are_silent_for_long_is_renewed_by_doctor() {
 // ---- Statements ----
 
 /// The next entry of a ledger: what an honest command would append, made in a copy.
-fn next_entry(world: &World, who: &str, args: &[&str], ledger: &str) -> (String, Vec<u8>) {
+pub(crate) fn next_entry(world: &World, who: &str, args: &[&str], ledger: &str) -> (String, Vec<u8>) {
     let before = world.objects();
     let copy = world.copy();
     copy.person(who).ok(args);

@@ -14,7 +14,8 @@ use vault_tests::server::Server;
 use vault_tests::world::World;
 
 use crate::ask::{Ask, now, read, send, try_send};
-use crate::mallory::{custodian, entries, next_statement, vault_id};
+use crate::bad_input::next_entry;
+use crate::mallory::{custodian, entries, vault_id};
 use crate::story::{COHORT, is_sound, story};
 
 /// A story and a server of its own, whose clock is its machine's.
@@ -49,15 +50,12 @@ impl Served {
         Ask::get(&self.vault, "/v1/ledgers")
     }
 
-    /// The next entry of the dataset's ledger, by its steward: what a client would append.
+    /// The next entry of the dataset's ledger, by its steward: what an honest command appends, made in a copy.
     fn append(&self) -> (String, Vec<u8>) {
-        use vault_core::ledger::statement::{Body, Empty};
-        let lab = self.who("lab");
-        let ledger = vault_core::ids::LedgerId::Dataset(COHORT.parse().unwrap());
-        let statement =
-            next_statement(&self.world.vault(), &"lab".parse().unwrap(), lab.card(), ledger, Body::Anchored(Empty {}));
-        let stored = statement.sign(|pae| lab.sign(pae)).unwrap();
-        (format!("/v1/ledgers/dataset/{COHORT}/entries/{}", statement.seq), stored)
+        let args = ["member", "role", "eve", "uploader", "--dataset", COHORT];
+        let (name, entry) = next_entry(&self.world, "lab", &args, &format!("ledger/dataset/{COHORT}/"));
+        let seq: u64 = name.rsplit('/').next().unwrap().parse().unwrap();
+        (format!("/v1/ledgers/dataset/{COHORT}/entries/{seq}"), entry)
     }
 }
 
@@ -305,7 +303,7 @@ fn a_body_that_is_too_long_is_refused_before_it_is_sent() {
         let begun = Instant::now();
         let answer = send(port, head.as_bytes());
         assert!(begun.elapsed() < Duration::from_secs(8), "it waited for the body");
-        assert!(matches!(answer.status, 400 | 413), "{answer}");
+        assert!((400..500).contains(&answer.status), "{answer}");
         if claimed == 1 << 30 {
             answer.is("too-large", 413);
             assert!(answer.json()["max"].as_u64().unwrap() < 1 << 30, "{answer}");

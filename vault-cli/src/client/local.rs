@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
-use vault_server::store::{self, ProbeError, Probing, S3Location, Store};
+use vault_server::store::{self, ProbeError, S3Location, Store};
 use vault_server::vault::{
     self, AppendError, Doctor, Finding, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
 };
@@ -63,8 +63,10 @@ pub async fn init(location: &str, genesis: Bytes) -> Outcome<Local> {
         InitError::Store(e) => storage(e),
         InitError::Probe(e) => probing(e),
         InitError::Open(e) => opening(e),
-        InitError::AlreadyAVault { .. } => Failure::new(Kind::Conflict, e.to_string()),
-        InitError::NotEmpty { .. } => Failure::usage(e.to_string()),
+        InitError::AlreadyAVault { .. } => {
+            Failure::new(Kind::Conflict, e.to_string()).hint("name another place, or use the vault that is there")
+        }
+        InitError::NotEmpty { .. } => Failure::usage(e.to_string()).hint("name a place that is empty"),
         other => Failure::new(Kind::Storage, other.to_string()),
     })?;
     Ok(Local { vault, location })
@@ -206,7 +208,7 @@ impl Local {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
-        match store::probe_all(store, Probing::default()).await {
+        match store::probe_all(store).await {
             Ok(()) => {}
             Err(ProbeError::Store(e)) if e.is_denied() => return Ok(found),
             Err(ProbeError::Store(e)) => return Err(storage(e)),

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::{Config, ConfigError, Links};
 use crate::http::tls::TlsError;
-use crate::store::{ProbeError, Probing, Store, StoreError, probe_all};
+use crate::store::{ProbeError, Store, StoreError, probe_all};
 use crate::vault::{OpenError, StateError, Vault};
 
 /// Connections that the system holds until they are accepted.
@@ -115,7 +115,7 @@ pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
     }
     let vault = Vault::open(store.clone()).await?;
     if is_probed() {
-        probe_all(&store, Probing::default()).await?;
+        probe_all(&store).await?;
     }
     vault.state().await?;
     Ok(vault)
@@ -127,7 +127,11 @@ fn is_probed() -> bool {
 }
 
 fn missing(config: &Config, error: StoreError) -> StartError {
-    if error.is_not_found() { StartError::NoFolder { path: config.vault.clone() } } else { error.into() }
+    if error.is_not_found() && !config.vault.starts_with("s3://") {
+        StartError::NoFolder { path: config.vault.clone() }
+    } else {
+        error.into()
+    }
 }
 
 /// Takes a port.

@@ -33,7 +33,7 @@ use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::ledger::vault::{GenesisError, VaultState};
 use vault_core::suite::Suite;
 
-use crate::store::{Creation, ProbeError, Probing, SCRATCH, Store, StoreError, probe_all};
+use crate::store::{Creation, ProbeError, SCRATCH, Store, StoreError, probe_all};
 
 pub use crate::store::Removed;
 pub use append::{Append, AppendError};
@@ -137,7 +137,7 @@ impl Vault {
             Err(OpenError::NotAVault { .. }) => check_empty(&store).await?,
             Err(other) => return Err(other.into()),
         }
-        probe_all(&store, Probing::default()).await?;
+        probe_all(&store).await?;
         let taken = || InitError::AlreadyAVault { location: store.location() };
         // The marker first: what is interrupted after it is known for what it is, and can be finished.
         match store.create(&ObjectName::FormatMarker, Bytes::from_static(FORMAT_MARKER)).await? {

@@ -69,7 +69,7 @@ pub struct Removed {
 impl core::ops::AddAssign for Removed {
     fn add_assign(&mut self, other: Self) {
         self.objects = self.objects.saturating_add(other.objects);
-        self.kept |= other.kept;
+        self.kept = self.kept || other.kept;
     }
 }
 

@@ -267,3 +267,26 @@ fn a_port_that_is_taken_ends_a_server_that_says_so() {
     let nowhere = format!("{}-nowhere", world.vault().display());
     fails(|| lab.run(&["serve", "--vault", &nowhere, "--listen", "127.0.0.1:0"]), &[1, 3, 8], &[&nowhere]);
 }
+
+#[test]
+fn a_vault_that_can_t_be_understood_is_not_served() {
+    left_out!(|place| !place.is_served(), "there is no server");
+    let world = bench();
+    let serve = |world: &World| {
+        let location = world.store_location();
+        let lab = world.person("lab").through(&location, &world.store_environment());
+        lab.run(&["serve", "--vault", &location, "--listen", "127.0.0.1:0"])
+    };
+    let forged = crate::bad_input::forged_vault(&world, |genesis| genesis["body"]["suite"] = json!(9));
+    let said = serve(&forged).fails(5);
+    assert!(said.contains("genesis") && said.contains("suite"), "{said}");
+    for (text, code) in [("seqvault 2\n", 1), ("something\n", 1)] {
+        let copy = world.copy();
+        std::fs::write(copy.path("vault/seqvault-format"), text).unwrap();
+        let said = serve(&copy).fails(code);
+        assert!(said.contains("seqvault-format") || said.contains(text.trim()), "{said}");
+    }
+    let copy = world.copy();
+    std::fs::remove_file(copy.path("vault/seqvault-format")).unwrap();
+    serve(&copy).fails(3);
+}

@@ -78,9 +78,11 @@ fn answers(with: &str) -> u16 {
 }
 
 fn http(status: &str, kind: &str, body: &str) -> String {
+    // As a server of ours has it, too.
+    let id = if body.contains("\"api\"") { "Seqvault-Request-Id: 0\r\n" } else { "" };
+    let length = body.len();
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status}\r\n{id}Content-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }
 
@@ -117,14 +119,7 @@ fn a_bucket_that_can_t_be_used_is_told_with_the_reason() {
     fails(|| ls(&elsewhere, &right), &[3, 8], &["no-such-bucket"]);
     let empty = changed(&world, &format!("s3://{BUCKET}/"), &format!("s3://{BUCKET}/nothing-here-"));
     fails(|| ls(&empty, &right), &[3], &["nothing-here-"]);
-    for bad in [
-        "s3://",
-        "s3:///x",
-        "s3://UPPER/x",
-        "s3://bucket/x?colour=red",
-        "s3://bucket/../x",
-        "s3://bucket?endpoint=nonsense",
-    ] {
+    for bad in ["s3://", "s3:///x", "s3://bucket/x?colour=red", "s3://bucket/../x", "s3://bucket?endpoint=nonsense"] {
         fails(|| ls(bad, &right), &[2], &[]);
     }
     // One gateway away is no reason to stop.
@@ -142,7 +137,7 @@ fn a_vault_is_made_neither_over_another_nor_over_something_else_in_a_bucket() {
     let init =
         |location: &str| lab.through(location, &right).run(&["init", location, "--member", "lab", "--head-age", "31"]);
     let said = fails(|| init(&world.store_location()), &[6], &["already"]);
-    assert!(said.contains(BUCKET), "{said}");
+    assert!(said.contains(world.vault().to_str().unwrap()), "{said}");
     assert_eq!(world.objects(), before);
     let photos = World::new();
     photos.write("vault/photos/one.jpg", b"a picture");
@@ -271,7 +266,8 @@ fn a_port_that_is_taken_ends_a_server_that_says_so() {
     fails(|| lab.run(&["serve", "--vault", &location, "--listen", &listen]), &[1, 6, 8], &[&listen]);
     // So is a vault that is not there, before a port is opened.
     let nowhere = format!("{}-nowhere", world.vault().display());
-    fails(|| lab.run(&["serve", "--vault", &nowhere, "--listen", "127.0.0.1:0"]), &[1, 3, 8], &[&nowhere]);
+    let said = lab.run(&["serve", "--vault", &nowhere, "--listen", "127.0.0.1:0"]).fails(3);
+    assert!(said.contains(&nowhere) && said.contains("--vault"), "{said}");
 }
 
 #[test]

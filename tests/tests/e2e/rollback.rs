@@ -7,6 +7,7 @@ use serde_json::Value;
 use vault_core::ids::{Digest, EntryHash, LedgerId};
 use vault_core::ledger::statement::{Body, Empty, GrantTerms, Granted, Revoked, Set, Statement, Text, VaultHead};
 use vault_keys::custodian::Custodian;
+use vault_tests::place::place;
 use vault_tests::world::{Person, World, copy_folder};
 
 use crate::mallory::{custodian, entries, next_statement, with_payload, write_entry, write_signed};
@@ -76,7 +77,10 @@ fn an_invitation_holds_a_newcomer_to_what_the_officer_saw() {
     let added = world.person("officer").ok(&["member", "add", "zoe", "--card", "zoe.card"]);
     let invitation = added["invitation"].as_str().unwrap();
     world.restore_vault("old");
-    world.person("zoe").fails(5, &["join", invitation]);
+    // A server that shows what was before she was enrolled does not know her, either.
+    let done = world.person("zoe").run(&["join", invitation]);
+    let code = done.code;
+    assert!(code == Some(5) || (place().is_served() && code == Some(4)), "{}: {code:?} {}", done.what, done.stderr);
     // Nor can an enrolled member with a new machine be shown it, once it has a new invitation.
     let world = rolled();
     let invited = world.person("officer").ok(&["member", "invite", "ben"]);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use vault_core::card::Card;
 use vault_core::context::Scope;
+use vault_core::envelope::Envelope;
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe::{self, Opener};
 use vault_core::ids::{EntryHash, LedgerId, ManifestId, MemberId, VaultId};
@@ -182,10 +183,9 @@ pub(crate) fn manifests(folder: &Path) -> usize {
 
 /// An envelope's payload as JSON, changed and put back without a new signature.
 pub(crate) fn with_payload(stored: &[u8], change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
-    let mut envelope: serde_json::Value = serde_json::from_slice(stored).unwrap();
-    let payload = json::from_b64(envelope["payload"].as_str().unwrap()).unwrap();
-    let mut payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let mut envelope = Envelope::parse(stored).unwrap();
+    let mut payload: serde_json::Value = serde_json::from_slice(&envelope.payload).unwrap();
     change(&mut payload);
-    envelope["payload"] = json::to_b64(&json::emit(&payload).unwrap()).into();
-    json::emit(&envelope).unwrap()
+    envelope.payload = json::emit(&payload).unwrap();
+    envelope.emit()
 }

@@ -1,5 +1,7 @@
 //! The S3 server of the tests itself: it starts, keeps what it acknowledged, and goes when its process goes.
 
+#![allow(clippy::panic, reason = "tests may panic, also in their helpers")]
+
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};

@@ -24,6 +24,9 @@ const PIECE: usize = 64 << 10;
 /// How long a client may take for a piece.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What goes to a connection.
+type Piece = Result<Bytes, axum::Error>;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
 
 /// The outermost layer of the resources.
@@ -37,12 +40,12 @@ pub(super) async fn finish(State(service): State<Service>, mut request: Request,
         }
         Err(refused) => refused.into_response(),
     };
-    sent(named(response), held)
+    sent(named(response), held, PATIENCE)
 }
 
 /// An answer that is not short goes out in pieces, and keeps its places until the last one is taken. A client that takes nothing for a while
 /// gets no more: neither the places nor the memory are its to hold.
-fn sent(response: Response, held: Held) -> Response {
+fn sent(response: Response, held: Held, patience: Duration) -> Response {
     let (mut parts, body) = response.into_parts();
     let size = body.size_hint().exact();
     if size.is_some_and(|size| size <= PIECE as u64) {
@@ -54,7 +57,7 @@ fn sent(response: Response, held: Held) -> Response {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         // Whether it was taken or not: either way there is nothing more to do.
-        let _ = pass(body, &sender).await;
+        let _ = pass(body, &sender, patience).await;
         drop(held);
     });
     let pieces = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
@@ -62,24 +65,21 @@ fn sent(response: Response, held: Held) -> Response {
 }
 
 /// Passes a body on, each piece within its time. `None` if one was not taken.
-async fn pass(mut body: Body, to: &mpsc::Sender<Result<Bytes, axum::Error>>) -> Option<()> {
+async fn pass(mut body: Body, to: &mpsc::Sender<Piece>, patience: Duration) -> Option<()> {
+    let give = async |piece: Piece| tokio::time::timeout(patience, to.send(piece)).await.ok()?.ok();
     while let Some(frame) = body.frame().await {
         let mut data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(e) => return give(to, Err(e)).await,
+            Err(e) => return give(Err(e)).await,
         };
         while data.len() > PIECE {
             // A copy: what stands in a connection's buffers must not keep all of the answer alive.
             let piece = Bytes::copy_from_slice(&data.split_to(PIECE));
-            give(to, Ok(piece)).await?;
+            give(Ok(piece)).await?;
         }
-        give(to, Ok(data)).await?;
+        give(Ok(data)).await?;
     }
     Some(())
-}
-
-async fn give(to: &mpsc::Sender<Result<Bytes, axum::Error>>, piece: Result<Bytes, axum::Error>) -> Option<()> {
-    tokio::time::timeout(PATIENCE, to.send(piece)).await.ok()?.ok()
 }
 
 /// A path that is nothing here.
@@ -127,4 +127,41 @@ fn random_id() -> String {
     // An id that is not random is still better than no answer.
     let _ = getrandom::fill(&mut random);
     to_hex(&random)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn held(places: &Arc<Semaphore>) -> Held {
+        let held = Held::default();
+        held.add(Arc::clone(places).try_acquire_owned().unwrap());
+        held
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_comes_whole_and_keeps_its_place_until_then() {
+        let (places, bytes) = (Arc::new(Semaphore::new(1)), vec![7; 3 * PIECE + 5]);
+        let answer = sent(bytes.clone().into_response(), held(&places), PATIENCE);
+        assert_eq!(answer.headers()[header::CONTENT_LENGTH], bytes.len().to_string());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(places.available_permits(), 0);
+        assert!(answer.into_body().collect().await.unwrap().to_bytes() == bytes);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_take_an_answer_does_not_keep_its_place() {
+        let places = Arc::new(Semaphore::new(1));
+        let answer = sent(vec![7; 3 * PIECE].into_response(), held(&places), Duration::from_millis(50));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(places.available_permits(), 1);
+        let rest = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(rest.len() < 3 * PIECE, "what was not taken in time is gone");
+    }
 }

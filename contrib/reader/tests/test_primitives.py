@@ -5,6 +5,7 @@ import os
 import unittest
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
@@ -188,3 +189,32 @@ class Ed25519(unittest.TestCase):
             self.assertEqual(valid, k % 8 == 0)
             seen.add(valid)
         self.assertEqual(seen, {True, False})
+
+
+class Wycheproof(unittest.TestCase):
+    """Project Wycheproof's cases, as vault-core/tests/kats/README.md names them."""
+
+    def cases(self, name, *fields):
+        for case in load(KATS / "wycheproof" / name):
+            with self.subTest(case["tcId"], comment=case["comment"]):
+                yield case["result"] == "valid", *(bytes.fromhex(case[field]) for field in fields)
+
+    def test_ed25519(self):
+        for valid, public, message, signature in self.cases("ed25519.json", "pk", "msg", "sig"):
+            self.assertEqual(verify(public, message, signature), valid)
+
+    def test_x25519(self):
+        for _, private, public, shared in self.cases("x25519.json", "private", "public", "shared"):
+            self.assertEqual(primitives.x25519(private, public), shared)
+            if shared == bytes(32):
+                self.assertRaises(Malformed, check_kem_key, 1, public)
+            else:
+                check_kem_key(1, public)
+
+    def test_aes_256_gcm(self):
+        for valid, key, iv, aad, plain, sealed, tag in self.cases("aes-256-gcm.json", "key", "iv", "aad", "msg", "ct", "tag"):
+            try:
+                self.assertEqual(AESGCM(key).decrypt(iv, sealed + tag, aad), plain)
+                self.assertTrue(valid)
+            except InvalidTag:
+                self.assertFalse(valid)

@@ -11,6 +11,7 @@ Section numbers in comments are those of docs/spec. The package only reads: the 
     shapes      5.x             the members of every statement's body
     ledger      4.x             envelope, statement, fold, forks, approvals
     vault, dataset, exposure    5.2; 5.3 to 5.5; 5.6    preconditions and effects of every kind
+    clients     4.6, 4.7        pins and invitations
     bucket      6.1             a vault in a folder
     opening     3.6 to 3.8      from an identity to keys, manifests, the view and files
 """

@@ -97,6 +97,10 @@ def facts(value):
     demand(type(value) is dict and len(emit_json(value)) <= 256 * 1024, "not an object of at most 256 KiB")
 
 
+def any_text(value):
+    demand(type(value) is str, "not a text")
+
+
 def any_object(value):
     demand(type(value) is dict, "not an object")
 

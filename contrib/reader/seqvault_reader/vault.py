@@ -23,6 +23,7 @@ class Vault(Fold):
         self.all_cards, self.members = {}, {}   # card id -> (Card, member); member -> ids of its cards, ever
         self.steward_datasets = set()
         self.recoveries = set()                 # (action, ledger, seq, hash)
+        self.recovered_entries = []             # (number, terms) of each `recovered`
         self.generation = 0
         self.subject_keys = {}
 
@@ -260,6 +261,7 @@ class Vault(Fold):
         def effect():
             use()
             self.recoveries.add((terms["action"], terms["ledger"], terms["seq"], terms["hash"]))
+            self.recovered_entries.append((s.seq, terms))
         return effect
 
     def subject_key_set(self, s):

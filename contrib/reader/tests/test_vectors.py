@@ -5,18 +5,21 @@ reader gets; what it raises is the class of failure. `released` collects what wa
 """
 
 import hashlib
+import io
 import json
 import os
 import unittest
 from pathlib import Path
 
-from seqvault_reader import floe
+from seqvault_reader import floe, shapes
 from seqvault_reader.bodies import GROUP, blake3_of, parse_groups, parse_manifest, parse_pack_list
+from seqvault_reader.clients import Pin, RolledBack, check_invitation, check_pin, parse_invitation
 from seqvault_reader.dataset import Dataset
-from seqvault_reader.encoding import BadSignature, Differs, Malformed, context, demand, sha256_hex
+from seqvault_reader.encoding import BadSignature, Differs, Malformed, context, demand, parse_json, sha256_hex
 from seqvault_reader.exposure import Exposure
-from seqvault_reader.keys import Scope, accept_epoch, epoch_private_key, open_table, parse_card
-from seqvault_reader.ledger import STATEMENT_TYPE, open_envelope
+from seqvault_reader.keys import (Identity, Scope, accept_epoch, epoch_private_key, open_sealed_file, open_table, parse_card,
+                                  parse_identity)
+from seqvault_reader.ledger import STATEMENT_TYPE, entry_hashes, open_envelope, parse_statement
 from seqvault_reader.opening import check_groups, check_signed
 from seqvault_reader.primitives import CannotOpen, hkdf_expand, open_seal, verify
 from seqvault_reader.vault import NoVault, Vault
@@ -131,6 +134,18 @@ def manifests(v, released):
 
 # --- ledgers ---
 
+def statements(v, released):
+    payload = open_envelope(blob(v["stored"]), STATEMENT_TYPE).payload
+    fields = parse_json(payload)
+    statement = parse_statement(blob(v["stored"]), genesis=isinstance(fields, dict) and fields.get("kind") == "genesis")
+    bodies_of_kinds = shapes.VAULT | shapes.DATASET | shapes.EXPOSURE
+    if statement.format != 1 or statement.kind not in bodies_of_kinds:
+        return "unknown"
+    demand(statement.critical, "a kind of this format is critical")
+    bodies_of_kinds[statement.kind](statement.body)
+    return payload
+
+
 REASONS = ("older vault head", "unknown author", "bad signature")
 
 
@@ -211,7 +226,38 @@ def ledgers(v, released):
 vault_ledgers = dataset_ledgers = exposure_ledgers = ledgers
 
 
-FAILURES = ((BadSignature, "signature"), (Differs, "differs"), (Malformed, "malformed"), (CannotOpen, "open"))
+# --- what a client is given ---
+
+def pins(v, released):
+    entries = {name: [blob(entry) for entry in stored] for name, stored in v["ledgers"].items()}
+    vault, ledger = Vault().run(entries["vault"], v["vault_id"]), v["ledger"]
+    hashes = entry_hashes(entries[ledger], "" if ledger == "vault" else v["vault_id"])
+    check_pin(Pin(**v["pin"]), ledger, hashes, vault)
+    return b""
+
+
+def identities(v, released):
+    return bytes.fromhex(parse_identity(blob(v["file"]), v["passphrase"]).card.id)
+
+
+def invitations(v, released):
+    said = parse_invitation(v["invitation"])
+    try:
+        vault = Vault().run([blob(entry) for entry in v["ledgers"]["vault"]], said["vault"])
+    except NoVault:
+        raise Differs("another vault") from None
+    check_invitation(said, vault, parse_card(blob(v["card"])))
+    return said["location"].encode()
+
+
+def sealed_files(v, released):
+    for plain in open_sealed_file(Identity(parse_card(blob(v["card"])), blob(v["private"])), io.BytesIO(blob(v["file"])).read):
+        released += plain
+    return bytes(released)
+
+
+FAILURES = ((BadSignature, "signature"), (Differs, "differs"), (Malformed, "malformed"), (CannotOpen, "open"),
+            (RolledBack, "rolled-back"))
 
 
 def judge(run, v):

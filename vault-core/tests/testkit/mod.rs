@@ -326,7 +326,7 @@ pub(crate) fn blob(bytes: &[u8]) -> Value {
     let mut open = false;
     while !rest.is_empty() {
         // Four letters are three bytes in base64: what repeats in there repeats so.
-        let repeat = [(1, 16), (4, 256)].into_iter().find_map(|(unit, least)| {
+        let repeat = [(1, 16), (4, 4096)].into_iter().find_map(|(unit, least)| {
             let count = repeats(rest, unit);
             (count >= least).then_some((unit, count))
         });

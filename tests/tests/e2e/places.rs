@@ -114,7 +114,7 @@ fn a_bucket_that_can_t_be_used_is_told_with_the_reason() {
     // A machine may have a service that gives credentials, so it is asked, and named.
     let said = ls(&place, &Vec::new());
     assert_eq!(said.code, Some(8), "{}", said.stderr);
-    assert!(["AWS_ACCESS_KEY_ID", "169.254.169.254"].iter().any(|word| said.stderr.contains(word)), "{}", said.stderr);
+    assert!(said.stderr.contains("AWS_ACCESS_KEY_ID"), "{}", said.stderr);
     let elsewhere = changed(&world, &format!("s3://{BUCKET}/"), "s3://no-such-bucket/");
     fails(|| ls(&elsewhere, &right), &[3, 8], &["no-such-bucket"]);
     let empty = changed(&world, &format!("s3://{BUCKET}/"), &format!("s3://{BUCKET}/nothing-here-"));

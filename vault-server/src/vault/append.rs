@@ -113,7 +113,13 @@ impl Vault {
             Err(e) => return Err(e),
             Ok(None) => {}
             Ok(Some(statement)) => {
-                self.check_named(&statement).await?;
+                if let Err(e) = self.check_named(&statement).await {
+                    // A rotation that took the number deletes what this entry names: then the number is what matters.
+                    return match self.entry(ledger, seq).await? {
+                        Some(existing) => self.found(&name, &existing, &stored).await,
+                        None => Err(e),
+                    };
+                }
                 self.settle_cited(&statement).await?;
                 self.write_markers(&statement).await?;
             }

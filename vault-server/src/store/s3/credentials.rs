@@ -2,7 +2,6 @@
 //!
 //! A machine that has none is told so at once, with all the places that were looked at.
 
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,18 +158,24 @@ fn provider(builder: AmazonS3Builder) -> Result<AwsCredentialProvider, Credentia
     builder.build().map(|s3| Arc::clone(s3.credentials())).map_err(CredentialsError::Unusable)
 }
 
-/// Whether a metadata service listens, else why it is not asked. Without this look, a machine without one waits for it on each request.
+/// Whether a metadata service answers, else why it is not asked. Without this look, a machine without one waits for it on each request,
+/// and one that is kept from it gets that refusal in place of a bucket's answer.
 async fn instance(environment: &Environment, service: &str) -> Result<(), String> {
     if environment.is_true("AWS_EC2_METADATA_DISABLED") {
         return Err("no instance metadata service (AWS_EC2_METADATA_DISABLED)".to_owned());
     }
-    let nobody = format!("the instance metadata service at {service}, where nothing answers within a second");
-    let host = service.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let host = if host.contains(':') { host } else { format!("{host}:80") };
-    let address = host.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| nobody.clone())?;
-    match tokio::time::timeout(METADATA, tokio::net::TcpStream::connect(address)).await {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(nobody),
+    let service = service.trim_end_matches('/');
+    let nobody = |_| format!("the instance metadata service at {service}, where nothing answers within a second");
+    let client = reqwest::Client::builder().no_proxy().timeout(METADATA).build().map_err(nobody)?;
+    let token = client
+        .put(format!("{service}/latest/api/token"))
+        .header("x-aws-ec2-metadata-token-ttl-seconds", "60")
+        .header("content-length", "0");
+    let answer = token.send().await.map_err(nobody)?;
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(format!("the instance metadata service at {service}, which refuses ({})", answer.status()))
     }
 }
 

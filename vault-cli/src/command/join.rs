@@ -65,6 +65,10 @@ impl Invitation {
                 .hint("it begins with seqvault-invite-1. and is one line")
         };
         let body = text.trim().strip_prefix(PREFIX).ok_or_else(bad)?;
+        // Unpadded base64url, and no other spelling of the same bytes.
+        if body.contains(['+', '/', '=']) {
+            return Err(bad());
+        }
         let mut standard = body.replace('-', "+").replace('_', "/");
         while standard.len() % 4 != 0 {
             standard.push('=');
@@ -143,5 +147,6 @@ mod tests {
         assert_eq!(Invitation::parse(&text).unwrap(), invitation);
         assert!(Invitation::parse(&text[..text.len() - 2]).is_err());
         assert!(Invitation::parse("hello").is_err());
+        assert!(Invitation::parse(&format!("{text}=")).is_err());
     }
 }

@@ -214,7 +214,7 @@ pub(crate) fn invitations() -> Vec<Case> {
     // Its base64 has letters in which the alphabets differ, and needs padding.
     let at = |location: &str| json!({"hash": hashes[2], "location": location, "member": "stranger", "seq": 2, "vault": book.vault_id});
     let locations = ["/mnt/v\u{fb}\u{3ff}~?", "/mnt/vault\u{fb}\u{3ff}~?"];
-    let good = locations.into_iter().map(at).find(|good| canonical(good).len() % 3 > 0).unwrap();
+    let good = locations.into_iter().map(at).find(|good| !canonical(good).len().is_multiple_of(3)).unwrap();
     let (ledgers, payload) = (json!({"vault": ledgers(&book)["vault"]}), canonical(&good));
     let mut add = |name: &str, expect, what: &str, invitation: String, card: &str| {
         let card = blob(book.keys[card].card.stored());

@@ -317,7 +317,8 @@ pub(crate) fn is_asked_for(class: &str) -> bool {
 
 /// Bytes as a vector holds them: `text:` and the text, or hex in parts, of which `n*xx` is one or more bytes n times.
 pub(crate) fn blob(bytes: &[u8]) -> Value {
-    let plain = |text: &str| (16..262_144).contains(&text.len()) && text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    let plain =
+        |text: &str| (16..262_144).contains(&text.len()) && text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
     if let Some(text) = core::str::from_utf8(bytes).ok().filter(|text| plain(text)) {
         return Value::String(format!("text:{text}"));
     }

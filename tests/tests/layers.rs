@@ -158,7 +158,11 @@ fn only_the_output_prints() {
     let found: Vec<_> = found.into_iter().filter(|line| !line.contains("is_terminal")).collect();
     assert!(found.is_empty(), "{found:#?}");
     for folder in ["vault-core/src", "keys/src", "vault-server/src"] {
-        let found = offenders(folder, &words, |_| false);
+        // The server's program says what it can't start with; its log goes to standard error.
+        let program = |path: &Path| {
+            ["vault-server/src/main.rs", "vault-server/src/process/log.rs"].iter().any(|room| path.ends_with(room))
+        };
+        let found = offenders(folder, &words, program);
         assert!(found.is_empty(), "{found:#?}");
     }
 }

@@ -94,6 +94,8 @@ pub struct Listed {
     pub size: u64,
     /// When it was written by the store's clock, seconds since 1970.
     pub modified: i64,
+    /// What the store calls this version of it, where it does.
+    pub e_tag: Option<String>,
 }
 
 impl Store {
@@ -555,7 +557,7 @@ fn key_of(name: &ObjectName) -> Key {
 
 fn listed(meta: &ObjectMeta) -> Option<Listed> {
     let name = meta.location.as_ref().parse().ok()?;
-    Some(Listed { name, size: meta.size, modified: meta.last_modified.timestamp() })
+    Some(Listed { name, size: meta.size, modified: meta.last_modified.timestamp(), e_tag: meta.e_tag.clone() })
 }
 
 fn absent<T>(error: StoreError) -> Result<Option<T>, StoreError> {

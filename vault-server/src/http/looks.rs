@@ -9,7 +9,7 @@ use vault_core::ledger::dataset::CreationError;
 use vault_core::ledger::vault::VaultState;
 
 use super::problem::Refused;
-use super::waves::Waves;
+use super::waves::{Broken, Waves};
 use crate::store::StoreError;
 use crate::vault::{LedgerError, StateError, Vault, View};
 
@@ -29,8 +29,8 @@ pub(super) struct Part {
     pub(super) more: bool,
 }
 
-/// All looks that run.
-#[derive(Debug)]
+/// All looks that run. Cheap to clone; clones share them.
+#[derive(Debug, Clone)]
 pub(super) struct Looks {
     vault: Vault,
     states: Waves<(), Found<Arc<VaultState>, StateError>>,
@@ -54,20 +54,30 @@ impl Looks {
 
     /// The vault ledger's state, read from now on.
     pub(super) async fn state(&self) -> Result<Arc<VaultState>, Refused> {
+        Ok(self.look_at_vault().await??)
+    }
+
+    async fn look_at_vault(&self) -> Result<Found<Arc<VaultState>, StateError>, Broken> {
         let vault = self.vault.clone();
         let look = move || {
             let vault = vault.clone();
             async move { vault.state().await.map_err(Arc::new) }
         };
-        Ok(self.states.look((), look).await??)
+        self.states.look((), look).await
+    }
+
+    /// As [`Self::state`], inside of a look at a dataset: the datasets that are looked at together share one look at the vault.
+    async fn state_for_view(&self) -> Found<Arc<VaultState>, StateError> {
+        let broken = |_| Arc::new(StoreError::Stopped { path: self.vault.store().location() }.into());
+        self.look_at_vault().await.map_err(broken)?
     }
 
     /// A dataset's state, read from now on; `None` if its ledger creates none.
     pub(super) async fn view(&self, dataset: &DatasetId) -> Result<Option<View>, Refused> {
-        let (vault, id) = (self.vault.clone(), dataset.clone());
+        let (looks, id) = (self.clone(), dataset.clone());
         let look = move || {
-            let (vault, id) = (vault.clone(), id.clone());
-            async move { vault.view(&id).await.map_err(Arc::new) }
+            let (looks, id) = (looks.clone(), id.clone());
+            async move { looks.vault.view_under(&id, looks.state_for_view()).await }
         };
         match self.views.look(dataset.clone(), look).await? {
             Ok(view) => Ok(Some(view)),

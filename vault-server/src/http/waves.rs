@@ -50,6 +50,12 @@ pub(super) struct Waves<K, V> {
     places: Arc<Semaphore>,
 }
 
+impl<K, V> Clone for Waves<K, V> {
+    fn clone(&self) -> Self {
+        Self { queue: Arc::clone(&self.queue), places: Arc::clone(&self.places) }
+    }
+}
+
 impl<K, V> Waves<K, V>
 where
     K: Eq + Hash + Clone + Send + 'static,

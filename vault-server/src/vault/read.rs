@@ -41,6 +41,37 @@ pub(super) struct Index {
     pub(super) numbers: Range<u64>,
     /// The bundles that exist, by size and number.
     pub(super) bundles: HashSet<(BundleSize, u64)>,
+    /// What the listing shows of the last entry, where it has one of the numbers.
+    pub(super) mark: Option<Mark>,
+}
+
+/// How a listing shows an entry, in a store that tells one version of an object from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    seq: u64,
+    size: u64,
+    modified: i64,
+    e_tag: String,
+}
+
+/// Entries, and how a listing showed the last one before they were read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Marked {
+    pub(super) entries: Vec<Bytes>,
+    pub(super) mark: Option<Mark>,
+}
+
+impl Marked {
+    /// Entries of which no listing told.
+    pub(super) const fn unmarked(entries: Vec<Bytes>) -> Self {
+        Self { entries, mark: None }
+    }
+
+    /// At most so many of them.
+    pub(super) fn first(mut self, count: usize) -> Self {
+        self.entries.truncate(count);
+        self
+    }
 }
 
 /// A part of a ledger that is read in one piece.
@@ -126,6 +157,16 @@ impl Vault {
         Ok(self.index(ledger, known.saturating_sub(1)).await?.numbers.end)
     }
 
+    /// As [`Self::entries`], with what the listing showed of the last one.
+    pub(super) async fn marked_entries(&self, ledger: &LedgerId, from: u64) -> Result<Marked, LedgerError> {
+        let index = self.index(ledger, from).await?;
+        self.read_marked(ledger, &index).await
+    }
+
+    pub(super) async fn read_marked(&self, ledger: &LedgerId, index: &Index) -> Result<Marked, LedgerError> {
+        Ok(Marked { entries: self.read(ledger, index).await?, mark: index.mark.clone() })
+    }
+
     async fn read(&self, ledger: &LedgerId, index: &Index) -> Result<Vec<Bytes>, LedgerError> {
         let pieces = plan(index);
         let read = stream::iter(pieces).map(|piece| self.read_piece(ledger, piece, &index.bundles));
@@ -170,10 +211,16 @@ impl Vault {
             None => self.store.list(&prefix).await?,
             Some(before) => self.store.list_after(&prefix, &entry_name(ledger, before)).await?,
         };
-        let (mut seqs, mut bundles) = (BTreeSet::new(), HashSet::new());
+        let (mut seqs, mut bundles, mut mark) = (BTreeSet::new(), HashSet::new(), None::<Mark>);
         for object in found {
             match object.name {
-                ObjectName::Entry { seq, .. } => drop(seqs.insert(seq)),
+                ObjectName::Entry { seq, .. } => {
+                    seqs.insert(seq);
+                    if mark.as_ref().is_none_or(|mark| mark.seq < seq) {
+                        let (size, modified) = (object.size, object.modified);
+                        mark = object.e_tag.map(|e_tag| Mark { seq, size, modified, e_tag });
+                    }
+                }
                 ObjectName::Bundle { size, index, .. } => drop(bundles.insert((size, index))),
                 _ => {}
             }
@@ -189,7 +236,9 @@ impl Vault {
             }
             end = seq + 1;
         }
-        Ok(Index { numbers: from..end, bundles })
+        // A mark stands for the last entry or for nothing.
+        let mark = mark.filter(|mark| mark.seq + 1 == end);
+        Ok(Index { numbers: from..end, bundles, mark })
     }
 
     /// Entries `[16k, 16k + 16)` or `[256k, 256k + 256)`, one by one.

@@ -16,7 +16,7 @@ use vault_core::ledger::vault::{GenesisError, VaultState};
 
 use super::Vault;
 use super::objects::digest;
-use super::read::LedgerError;
+use super::read::{LedgerError, Mark, Marked};
 use crate::store::StoreError;
 
 /// What the dataset states that are kept may weigh, in entries: 0.8 kB each as measured over states of 100 entries. The one that was not
@@ -72,11 +72,14 @@ pub(super) struct Known<T> {
     pub(super) entries: u64,
     /// SHA-256 of the last entry's stored bytes.
     last: Digest,
+    /// How a listing showed the last entry before it was read.
+    mark: Option<Mark>,
 }
 
 impl<T> Clone for Known<T> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), entries: self.entries, last: self.last }
+        let (state, mark) = (Arc::clone(&self.state), self.mark.clone());
+        Self { state, entries: self.entries, last: self.last, mark }
     }
 }
 
@@ -111,6 +114,17 @@ struct Kept {
     used: u64,
 }
 
+/// What was read of a dataset's ledger.
+#[derive(Debug)]
+struct Read {
+    /// What was known before, and goes on with what was read.
+    kept: Option<(Known<DatasetState>, Basis)>,
+    /// The entries from the last known one on, or all; `None` if that is still the last.
+    news: Option<Marked>,
+    /// How many entries there are.
+    count: u64,
+}
+
 /// What exposure ledgers hold, before the vault ledger is read and they can be folded.
 #[derive(Debug, Default)]
 struct RawExposures {
@@ -139,6 +153,19 @@ impl Vault {
     /// If a ledger can't be read, or there is no such dataset.
     pub async fn view(&self, dataset: &DatasetId) -> Result<View, StateError> {
         self.view_with(dataset, None).await
+    }
+
+    /// As [`Self::view`], under a vault's state that the caller gets: it is asked for when the dataset's ledger has been read, and must
+    /// be read from then on. So looks at several datasets can share one at the vault.
+    ///
+    /// # Errors
+    /// If a ledger can't be read, or there is no such dataset.
+    pub async fn view_under<E: From<StateError>>(
+        &self,
+        dataset: &DatasetId,
+        vault: impl Future<Output = Result<Arc<VaultState>, E>>,
+    ) -> Result<View, E> {
+        self.look(dataset, None, vault).await
     }
 
     /// An exposure ledger's state after its last entry.
@@ -181,10 +208,10 @@ impl Vault {
         let fresh = match grown {
             Some(grown) => grown,
             None => {
-                let entries = self.entries(&LedgerId::Vault, 0).await?;
-                let fresh = self.fold_vault_of(entries).await?;
+                let fresh = self.fold_vault_of(self.marked_entries(&LedgerId::Vault, 0).await?).await?;
                 if is_fork(fresh.state.stop()) {
-                    self.fold_vault_of(self.single_entries(&LedgerId::Vault, 0).await?).await?
+                    let single = Marked::unmarked(self.single_entries(&LedgerId::Vault, 0).await?);
+                    self.fold_vault_of(single).await?
                 } else {
                     fresh
                 }
@@ -194,98 +221,147 @@ impl Vault {
         Ok(fresh)
     }
 
-    async fn fold_vault_of(&self, entries: Vec<Bytes>) -> Result<Known<VaultState>, StateError> {
+    async fn fold_vault_of(&self, marked: Marked) -> Result<Known<VaultState>, StateError> {
         let id = self.id;
-        self.compute(move || Ok(Known::new(VaultState::fold(&id, &entries)?, &entries))).await
+        self.compute(move || Ok(Known::new(VaultState::fold(&id, &marked.entries)?, &marked))).await
     }
 
     /// Goes on from a kept state. `None` if it has to be folded anew.
     async fn grow_vault(&self, kept: Known<VaultState>) -> Result<Option<Known<VaultState>>, StateError> {
-        let entries = self.entries(&LedgerId::Vault, kept.entries - 1).await?;
-        if !kept.is_continued_by(&entries) {
+        let Some(marked) = self.news(&LedgerId::Vault, &kept).await? else { return Ok(Some(kept)) };
+        if !kept.is_continued_by(&marked.entries) {
             return Ok(None);
         }
-        if entries.len() == 1 {
-            return Ok(Some(kept));
+        if marked.entries.len() == 1 {
+            return Ok(Some(Known { mark: marked.mark, ..kept }));
         }
         let extend = move || {
             let mut state = VaultState::clone(&kept.state);
-            state.extend(entries.get(1..).unwrap_or_default());
+            state.extend(marked.entries.get(1..).unwrap_or_default());
             // Only a fold of everything is believed when it stops.
-            Ok(state.stop().is_none().then(|| kept.grown(state, &entries)))
+            Ok(state.stop().is_none().then(|| kept.grown(state, &marked)))
         };
         self.compute(extend).await
     }
 
+    /// What a ledger has from the last known entry on; `None` if that is still the last and the same.
+    async fn news<T>(&self, ledger: &LedgerId, known: &Known<T>) -> Result<Option<Marked>, LedgerError> {
+        let index = self.index(ledger, known.entries - 1).await?;
+        // Entries are written once, and a store that replaces one shows it as another: what looks the same need not be read again.
+        if index.mark.is_some() && index.mark == known.mark {
+            return Ok(None);
+        }
+        self.read_marked(ledger, &index).await.map(Some)
+    }
+
     /// A dataset's view that also has what `cited_by`, an entry that is not appended yet, cites.
     pub(super) async fn view_with(&self, dataset: &DatasetId, cited_by: Option<&Bytes>) -> Result<View, StateError> {
+        self.look(dataset, cited_by, self.state()).await
+    }
+
+    async fn look<E: From<StateError>>(
+        &self,
+        dataset: &DatasetId,
+        cited_by: Option<&Bytes>,
+        vault: impl Future<Output = Result<Arc<VaultState>, E>>,
+    ) -> Result<View, E> {
+        let read = self.read_dataset(dataset).await.map_err(StateError::from)?;
+        let raw = self.read_cited(&read, cited_by).await?;
+        let vault = vault.await?;
+        Ok(self.judge_dataset(dataset, read, raw, vault).await?)
+    }
+
+    /// A dataset's ledger from what is known of it on.
+    async fn read_dataset(&self, dataset: &DatasetId) -> Result<Read, LedgerError> {
         let ledger = LedgerId::Dataset(dataset.clone());
-        let mut kept = self.folds.dataset(dataset);
-        let mut entries = self.entries(&ledger, kept.as_ref().map_or(0, |(known, _)| known.entries - 1)).await?;
-        kept = kept.filter(|(known, _)| known.is_continued_by(&entries));
-        if kept.is_none() {
-            entries = self.entries(&ledger, 0).await?;
+        if let Some((known, basis)) = self.folds.dataset(dataset) {
+            match self.news(&ledger, &known).await? {
+                None => return Ok(Read { count: known.entries, news: None, kept: Some((known, basis)) }),
+                Some(marked) if known.is_continued_by(&marked.entries) => {
+                    let count = known.entries - 1 + marked.entries.len() as u64;
+                    return Ok(Read { count, news: Some(marked), kept: Some((known, basis)) });
+                }
+                Some(_) => {}
+            }
         }
-        let count = kept.as_ref().map_or(0, |(known, _)| known.entries - 1) + entries.len() as u64;
-        if let (Some((known, basis)), 1, None) = (&kept, entries.len(), cited_by)
-            && let Some(view) = self.unchanged(known, basis).await?
-        {
-            return Ok(view);
-        }
+        let all = self.marked_entries(&ledger, 0).await?;
+        Ok(Read { count: all.entries.len() as u64, news: Some(all), kept: None })
+    }
 
-        let candidates: Vec<Bytes> = entries.iter().chain(cited_by).cloned().collect();
-        let find = move || Ok(candidates.iter().flat_map(|entry| cited_exposures(entry)).collect());
-        let mut cited: BTreeSet<Digest> = self.compute(find).await?;
-        cited.extend(kept.iter().flat_map(|(_, basis)| basis.exposures.keys().copied()));
-        let raw = self.read_exposures(&cited, None).await?;
-        let vault = self.state().await?;
+    /// The exposure ledgers that a dataset cites, as far as it was read, and those that an entry to come cites.
+    async fn read_cited(&self, read: &Read, cited_by: Option<&Bytes>) -> Result<RawExposures, StateError> {
+        let mut cited: BTreeSet<Digest> =
+            read.kept.iter().flat_map(|(_, basis)| basis.exposures.keys().copied()).collect();
+        let news = read.news.iter().flat_map(|marked| &marked.entries);
+        let candidates: Vec<Bytes> = news.chain(cited_by).cloned().collect();
+        if !candidates.is_empty() {
+            let find = move || Ok(candidates.iter().flat_map(|entry| cited_exposures(entry)).collect());
+            cited.append(&mut self.compute::<BTreeSet<Digest>>(find).await?);
+        }
+        self.read_exposures(&cited, None).await
+    }
+
+    async fn judge_dataset(
+        &self,
+        dataset: &DatasetId,
+        read: Read,
+        raw: RawExposures,
+        vault: Arc<VaultState>,
+    ) -> Result<View, StateError> {
+        let Read { count, news, kept } = read;
         let basis = Basis::of(&vault, &raw);
-        let under = Arc::clone(&vault);
-        let exposures = Arc::new(self.compute(move || Ok(raw.fold(&under))).await?);
-
+        let exposures = if raw.entries.is_empty() {
+            Arc::default()
+        } else {
+            let under = Arc::clone(&vault);
+            Arc::new(self.compute(move || Ok(raw.fold(&under))).await?)
+        };
         let grown = match kept {
             Some((known, old)) if old.still_holds(&vault, &basis) => {
                 let same = old == basis;
-                let (vault, exposures) = (Arc::clone(&vault), Arc::clone(&exposures));
-                let all = entries.clone();
-                self.compute(move || Ok(grow_dataset(known, same, &vault, &exposures, &all))).await?
+                match &news {
+                    None if same || known.state.stop().is_none() => Some(known),
+                    None => None,
+                    Some(marked) => {
+                        let (vault, exposures) = (Arc::clone(&vault), Arc::clone(&exposures));
+                        let all = marked.clone();
+                        self.compute(move || Ok(grow_dataset(known, same, &vault, &exposures, &all))).await?
+                    }
+                }
             }
             _ => None,
         };
         let fresh = match grown {
             Some(grown) => grown,
-            None => {
-                // Only what was there before the vault ledger was read: a later entry may cite a later vault entry.
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                if entries.len() != count {
-                    entries = self.entries(&ledger, 0).await?;
-                    entries.truncate(count);
-                }
-                let fresh = self.fold_dataset_of(dataset, &vault, &exposures, entries).await?;
-                if is_fork(fresh.state.stop()) {
-                    let mut entries = self.single_entries(&ledger, 0).await?;
-                    entries.truncate(count);
-                    self.fold_dataset_of(dataset, &vault, &exposures, entries).await?
-                } else {
-                    fresh
-                }
-            }
+            None => self.fold_anew(dataset, news, count, &vault, &exposures).await?,
         };
         let view = View { vault, dataset: Arc::clone(&fresh.state), exposures, entries: count };
         self.folds.keep(dataset.clone(), fresh, basis);
         Ok(view)
     }
 
-    /// The view of a dataset whose ledger has nothing new and cites no exposure: what most looks find. `None` if more has to be looked at.
-    async fn unchanged(&self, known: &Known<DatasetState>, basis: &Basis) -> Result<Option<View>, StateError> {
-        if !basis.exposures.is_empty() {
-            return Ok(None);
+    /// Folds the first `count` entries, of which the last ones may have been read already.
+    async fn fold_anew(
+        &self,
+        dataset: &DatasetId,
+        news: Option<Marked>,
+        count: u64,
+        vault: &Arc<VaultState>,
+        exposures: &Arc<Exposures>,
+    ) -> Result<Known<DatasetState>, StateError> {
+        let ledger = LedgerId::Dataset(dataset.clone());
+        // Only what was there before the vault ledger was read: a later entry may cite a later vault entry.
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let all = match news {
+            Some(marked) if marked.entries.len() == count => marked,
+            _ => self.marked_entries(&ledger, 0).await?.first(count),
+        };
+        let fresh = self.fold_dataset_of(dataset, vault, exposures, all).await?;
+        if !is_fork(fresh.state.stop()) {
+            return Ok(fresh);
         }
-        let vault = self.state().await?;
-        let today = Basis::of(&vault, &RawExposures::default());
-        let stands = basis.still_holds(&vault, &today) && (known.state.stop().is_none() || *basis == today);
-        let (dataset, exposures) = (Arc::clone(&known.state), Arc::default());
-        Ok(stands.then_some(View { vault, dataset, exposures, entries: known.entries }))
+        let single = Marked::unmarked(self.single_entries(&ledger, 0).await?).first(count);
+        self.fold_dataset_of(dataset, vault, exposures, single).await
     }
 
     async fn fold_dataset_of(
@@ -293,11 +369,11 @@ impl Vault {
         dataset: &DatasetId,
         vault: &Arc<VaultState>,
         exposures: &Arc<Exposures>,
-        entries: Vec<Bytes>,
+        marked: Marked,
     ) -> Result<Known<DatasetState>, StateError> {
         let (id, vault, exposures) = (dataset.clone(), Arc::clone(vault), Arc::clone(exposures));
-        let fold = move || match DatasetState::fold(&vault, &exposures, &id, &entries) {
-            Ok(state) => Ok(Known::new(state, &entries)),
+        let fold = move || match DatasetState::fold(&vault, &exposures, &id, &marked.entries) {
+            Ok(state) => Ok(Known::new(state, &marked)),
             Err(source) => Err(StateError::Creation { dataset: id, source }),
         };
         self.compute(fold).await
@@ -342,13 +418,16 @@ impl Vault {
 }
 
 impl<T> Known<T> {
-    fn new(state: T, entries: &[Bytes]) -> Self {
-        Self { state: Arc::new(state), entries: entries.len() as u64, last: last(entries) }
+    fn new(state: T, marked: &Marked) -> Self {
+        let Marked { entries, mark } = marked;
+        Self { state: Arc::new(state), entries: entries.len() as u64, last: last(entries), mark: mark.clone() }
     }
 
     /// The state after entries that were read from the last known one on.
-    fn grown(&self, state: T, entries: &[Bytes]) -> Self {
-        Self { state: Arc::new(state), entries: self.entries - 1 + entries.len() as u64, last: last(entries) }
+    fn grown(&self, state: T, marked: &Marked) -> Self {
+        let Marked { entries, mark } = marked;
+        let count = self.entries - 1 + entries.len() as u64;
+        Self { state: Arc::new(state), entries: count, last: last(entries), mark: mark.clone() }
     }
 
     /// Whether entries, read from the last known one on, go on where this ends.
@@ -433,15 +512,15 @@ fn grow_dataset(
     same_basis: bool,
     vault: &VaultState,
     exposures: &Exposures,
-    entries: &[Bytes],
+    marked: &Marked,
 ) -> Option<Known<DatasetState>> {
-    if entries.len() == 1 && (same_basis || known.state.stop().is_none()) {
-        return Some(known);
+    if marked.entries.len() == 1 && (same_basis || known.state.stop().is_none()) {
+        return Some(Known { mark: marked.mark.clone(), ..known });
     }
     let mut state = DatasetState::clone(&known.state);
-    state.extend(vault, exposures, entries.get(1..).unwrap_or_default());
+    state.extend(vault, exposures, marked.entries.get(1..).unwrap_or_default());
     // Only a fold of everything is believed when it stops: more of the vault ledger may have settled it.
-    state.stop().is_none().then(|| known.grown(state, entries))
+    state.stop().is_none().then(|| known.grown(state, marked))
 }
 
 const fn is_fork(stop: Option<&Stop>) -> bool {

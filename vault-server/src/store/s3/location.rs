@@ -193,11 +193,11 @@ impl Endpoint {
         &self.0
     }
 
-    fn is_http(&self) -> bool {
+    pub(super) fn is_http(&self) -> bool {
         self.0.starts_with("http://")
     }
 
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         let url = Url::parse(&self.0).ok();
         url.as_ref().and_then(Url::host_str).is_some_and(|host| {
             let host = host.trim_start_matches('[').trim_end_matches(']');

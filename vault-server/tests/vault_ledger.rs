@@ -351,7 +351,7 @@ async fn a_vault_whose_folder_vanishes_is_gone_and_not_empty() {
 // --- state --------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_repeated_question_reads_the_tail_alone() {
+async fn a_repeated_question_costs_two_listings_and_no_read() {
     let (counting, gets) = Counting::new(InMemory::new());
     let mut world = World::in_store(Store::over(Arc::new(counting), "memory")).await;
     world.create_dataset().await;
@@ -363,7 +363,24 @@ async fn a_repeated_question_reads_the_tail_alone() {
     world.vault.view(&dataset()).await.unwrap();
     gets.store(0, Ordering::SeqCst);
     world.vault.view(&dataset()).await.unwrap();
-    assert_eq!(gets.load(Ordering::SeqCst), 2, "the last entry of each of the two ledgers");
+    assert_eq!(gets.load(Ordering::SeqCst), 0, "the listings show both last entries as they were");
+}
+
+#[tokio::test]
+async fn a_last_entry_that_somebody_replaced_is_not_taken_for_the_known_one() {
+    let (dir, mut world) = World::in_folder().await;
+    world.create_dataset().await;
+    world.open_upload().await;
+    let before = world.vault.view(&dataset()).await.unwrap();
+    let last = ObjectName::Entry { ledger: dataset_ledger(), seq: before.entries - 1 };
+    let path = dir.path().join(last.to_string());
+    // As long as it was, but no statement any more.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.fill(b'x');
+    std::fs::write(&path, bytes).unwrap();
+    let after = world.vault.view(&dataset()).await.unwrap();
+    assert_eq!((before.dataset.uploads().len(), after.dataset.uploads().len()), (1, 0));
+    assert_same_as_cold(&world).await;
 }
 
 #[tokio::test]

@@ -632,7 +632,7 @@ mod tests {
                 let entry = sign(ledger, 0, Some(first), Some(id), head, Body::DatasetCreated(created));
                 let state =
                     DatasetState::fold(&vault, &Exposures::default(), &name, std::slice::from_ref(&entry)).unwrap();
-                Known::new(state, &[entry])
+                Known::new(state, &Marked::unmarked(vec![entry]))
             })
             .collect()
     }

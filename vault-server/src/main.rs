@@ -25,9 +25,11 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = error.downcast_ref::<StartError>().map_or(1, StartError::exit_code);
-            say_error(&format!("vault-server: {error:#}"));
-            ExitCode::from(code)
+            // A start's own errors say their causes themselves.
+            let start = error.downcast_ref::<StartError>();
+            let text = start.map_or_else(|| format!("{error:#}"), ToString::to_string);
+            say_error(&format!("vault-server: {text}"));
+            ExitCode::from(start.map_or(1, StartError::exit_code))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! GET `/v1/openapi.json`: the resources as an OpenAPI document, made of the handlers themselves. Spec section 7.1.
 
+mod complete;
+
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
@@ -9,13 +11,14 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use self::complete::complete;
 use super::{doctor, hello, ledgers, links, objects, removals};
 use crate::wire::problem::Type;
 
 /// What the document is made of.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "seqvault", description = "Requests to a seqvault server: docs/spec/7-server.md. All but two are signed (7.2)."),
+    info(title = "seqvault", description = "Requests to a seqvault server: docs/spec/7-server.md. All but two are signed (7.2). The slashes of an object's name stand in the path as they are."),
     paths(
         hello::hello,
         document,
@@ -67,7 +70,11 @@ impl Modify for Types {
     }
 }
 
-static TEXT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_pretty_json().unwrap_or_default());
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    complete(&mut document);
+    format!("{document:#}")
+});
 
 /// GET `/v1/openapi.json`
 #[utoipa::path(

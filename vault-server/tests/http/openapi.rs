@@ -44,7 +44,10 @@ async fn each_operation_of_the_document_is_one_of_the_router_and_the_other_way_r
         let handlers = route.split_once("\",").unwrap().1.split(".fallback(").next().unwrap();
         for method in ["get", "put", "post", "head", "delete"] {
             if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(".{method}(")) {
-                routed.insert((method.to_uppercase(), path.clone()));
+                // Ids of datasets and of exposures are written in two ways, so they are two paths of the document.
+                for id in ["dataset/{dataset}", "exposure/{exposure}"] {
+                    routed.insert((method.to_uppercase(), path.replace("{kind}/{id}", id)));
+                }
             }
         }
     }
@@ -67,4 +70,32 @@ async fn each_problem_type_is_in_the_document_and_all_but_two_operations_are_sig
         .map(|(_, path)| path)
         .collect();
     assert_eq!(unsigned, ["/v1/openapi.json", "/v1/vault"]);
+}
+
+#[tokio::test]
+async fn the_document_says_how_names_are_written_and_which_statuses_there_are() {
+    let served = Served::new().await;
+    let document = document(&served).await;
+    for (method, path) in operations(&document) {
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let schema = &parameter["schema"];
+            let is_bounded = ["pattern", "maximum"].iter().any(|bound| !schema[*bound].is_null());
+            assert!(is_bounded || parameter["name"] == "single", "{method} {path}: {parameter}");
+        }
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(!responses.contains_key("default") && responses.contains_key("503"), "{method} {path}");
+        let is_signed = !operation["security"].is_null();
+        assert_eq!(responses.contains_key("401"), is_signed, "{method} {path}");
+        assert_eq!(responses.contains_key("411"), matches!(method.as_str(), "PUT" | "POST"), "{method} {path}");
+        for response in responses.values() {
+            assert_eq!(response["headers"]["Seqvault-Request-Id"]["required"], true, "{method} {path}");
+        }
+    }
+    let schemas = &document["components"]["schemas"];
+    let bounded = ["Sweep/properties/upload", "LinksWanted/properties/get/items", "PutWanted/properties/name"];
+    for at in bounded {
+        assert!(schemas.pointer(&format!("/{at}/pattern")).is_some(), "{at}");
+    }
+    assert!(schemas["PutWanted"]["properties"]["length"]["maximum"].is_u64());
 }

@@ -53,6 +53,7 @@ def parse_card(stored):
 class Identity(NamedTuple):
     card: Card
     kem_private: bytes
+    sign_seed: bytes = b""      # a reader signs nothing
 
 
 IDENTITY_MAGIC = b"seqvault identity 1\n"
@@ -79,7 +80,7 @@ def parse_identity(data, passphrase):
     sign = Ed25519PrivateKey.from_private_bytes(plain[:32]).public_key().public_bytes_raw()
     public = (sign, SUITES[card.suite].public_of(plain[32:]))
     demand(public == (card.sign, card.kem), "secrets of another card", Differs)
-    return Identity(card, plain[32:])
+    return Identity(card, plain[32:], plain[:32])
 
 
 def load_identity(path, passphrase):

@@ -48,7 +48,7 @@ pub enum StartError {
     #[error(
         "{0}: no server may run on such a store, because two of its clients could both be told that their entry counts"
     )]
-    Probe(#[from] ProbeError),
+    Probe(#[source] ProbeError),
     /// The vault ledger does not fold.
     #[error("{0}: run `seqvault doctor` on the vault")]
     State(#[from] StateError),
@@ -90,6 +90,16 @@ pub enum StartError {
     /// There is a log already.
     #[error("the log can't be started: this process has one")]
     Log,
+}
+
+impl From<ProbeError> for StartError {
+    /// A store that could not be asked has not broken a promise.
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Store(error) => Self::Store(error),
+            other => Self::Probe(other),
+        }
+    }
 }
 
 impl StartError {

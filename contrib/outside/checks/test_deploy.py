@@ -155,6 +155,22 @@ class Files(unittest.TestCase):
             if line and not line.startswith("#"):
                 self.assertIn(line.split(" = ")[0], printed.stdout)
 
+    def test_what_operations_md_watches_is_there_from_the_start(self):
+        site, port = self.site, free_port()
+        site.found()
+        _, url = site.serve("--metrics", f"127.0.0.1:{port}")
+        # Histograms have their series when there was a request.
+        subprocess.run(["curl", "--silent", "--fail", "--noproxy", "*", "--output", "/dev/null", url + "/v1/vault"], check=True)
+        shown = subprocess.run(["curl", "--silent", "--fail", "--noproxy", "*", f"http://127.0.0.1:{port}/metrics"], capture_output=True,
+                               text=True, check=True).stdout
+        text = (DEPLOY.parent / "docs" / "operations.md").read_text()
+        for name in set(re.findall(r"\b(?:seqvault|process)_[a-z_]+", text)):
+            self.assertIn(name, shown)
+        # An alert on one event needs the series before it.
+        for name, label, values in re.findall(r'(seqvault_\w+_total)\{(\w+)=~?"([^"]+)"\}', text):
+            for value in values.split("|"):
+                self.assertIn(f'{name}{{{label}="{value}"}} 0', shown)
+
     def test_compose_names_settings_that_exist_and_files_that_are_there(self):
         said, values = compose()
         help_text = subprocess.run([self.site.server_bin, "--help"], capture_output=True, text=True, check=True).stdout

@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::vault::Vault;
+use crate::wire::problem::Type;
 
 /// Seconds, from what a cache answers to what a slow store takes.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -101,7 +102,21 @@ impl Metrics {
             reloads: Family::default(),
         };
         metrics.register(vault);
+        metrics.begin_at_zero();
         Arc::new(metrics)
+    }
+
+    /// A series that begins with its first event shows no increase by it, and an alert on one event would miss that one.
+    fn begin_at_zero(&self) {
+        for of in Type::ALL {
+            drop(self.problems.get_or_create(&ProblemLabels { problem: of.row().0 }));
+        }
+        for outcome in ["served", "refused", "unready"] {
+            drop(self.arrivals.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for outcome in ["used", "refused"] {
+            drop(self.reloads.get_or_create(&OutcomeLabels { outcome }));
+        }
     }
 
     /// The text that a scraper reads.

@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 import yaml
-from outside.site import Site, free_port, program, until
+from outside.site import Site, free_port, program, until, weed_ports
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 # More than a second of work through a proxy and two programs without optimisation.
@@ -193,7 +193,7 @@ class Files(unittest.TestCase):
         settings = said["services"]["server-1"]["environment"]
         (site.room / "s3.json").write_text(configured)
         (site.room / "data").mkdir()
-        s3, master, volume, filer = (free_port() % 10_000 + 12_000 for _ in range(4))
+        s3, master, volume, filer = weed_ports(4)
         here = {"/data": str(site.room / "data"), "8333": str(s3), "/etc/seaweedfs/s3.json": str(site.room / "s3.json")}
         for there, local in here.items():
             options = [option.replace("=" + there, "=" + local) for option in options]

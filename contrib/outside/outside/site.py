@@ -34,6 +34,22 @@ def free_port():
         return held.getsockname()[1]
 
 
+def weed_ports(count):
+    """Ports for SeaweedFS, free together with those of gRPC 10,000 above, and below those that systems give to outgoing connections."""
+    found = []
+    while len(found) < count:
+        port = 11_000 + secrets.randbelow(10_000)
+        with socket.socket() as http, socket.socket() as grpc:
+            try:
+                http.bind(("127.0.0.1", port))
+                grpc.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    return found
+
+
 def until(condition, what, seconds=PATIENCE):
     """Waits for something that is not None or False, and returns it."""
     ends = time.monotonic() + seconds
@@ -154,9 +170,7 @@ class Site:
                     "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
         (self.room / "s3.json").write_text(json.dumps({"identities": [identity]}))
         (self.room / "weed").mkdir()
-        # Each service's gRPC port is this far above its own.
-        ports = [port for port in (free_port() % 10_000 + 12_000 for _ in range(4))]
-        s3, master, volume, filer = ports
+        s3, master, volume, filer = weed_ports(4)
         store = self.start("weed", [
             weed, "-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", f"-dir={self.room / 'weed'}",
             f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",

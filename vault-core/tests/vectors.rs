@@ -30,6 +30,8 @@ mod kit;
 mod ledgers;
 #[path = "testkit/manifests.rs"]
 mod manifests;
+#[path = "testkit/names.rs"]
+mod names;
 #[path = "testkit/packs.rs"]
 mod packs;
 #[path = "testkit/statements.rs"]
@@ -61,6 +63,8 @@ const CLASSES: &[Class] = &[
     ("pins", clients::pins, clients::run_pin),
     ("invitations", clients::invitations, clients::run_invitation),
     ("sealed-files", clients::sealed_files, clients::run_sealed),
+    ("names", names::names, names::run_names),
+    ("seen-lists", names::seen_lists, names::run_seen),
 ];
 
 fn cases() -> Vec<Case> {
@@ -81,6 +85,11 @@ fn every_vector_is_judged_as_it_says() {
 #[test]
 fn the_files_are_what_the_generator_makes() {
     kit::compare(&cases(), SAYS, run);
+}
+
+#[test]
+fn the_readme_counts_the_cases() {
+    kit::check_counts();
 }
 
 #[test]

@@ -1,13 +1,16 @@
-"""What a client keeps and is given: pins and invitations (4.6, 4.7). The reader itself keeps no pins; a test can ask."""
+"""What a client keeps and is given: pins, invitations, `seen` lists (4.6, 4.7, 6.1). The reader itself keeps no pins; a test can ask."""
 
 import base64
 from typing import NamedTuple
 
 from .encoding import Differs, Malformed, demand, parse_json
-from .shapes import H, M, N, any_text, check, obj
+from .shapes import H, M, N, any_text, check, ledger_id, obj, set_of
 
 PREFIX = "seqvault-invite-1."
 INVITATION = obj(hash=H, location=any_text, member=M, seq=N, vault=H)
+
+
+SEEN_LIST = obj(ledgers=set_of(obj(hash=H, ledger=ledger_id, seq=N), key=lambda head: head["ledger"]))
 
 
 class RolledBack(Exception):
@@ -30,6 +33,13 @@ def check_pin(pin, ledger, hashes, vault):
                 and seq > pin.vault_seq and terms["seq"] <= pin.seq and there:
             return
     raise RolledBack
+
+
+def parse_seen_list(data):
+    """6.1: the heads of all ledgers, each once."""
+    fields = parse_json(data)
+    check(SEEN_LIST, fields)
+    return fields["ledgers"]
 
 
 def parse_invitation(text):

@@ -12,14 +12,15 @@ import unittest
 from pathlib import Path
 
 from seqvault_reader import floe, shapes
-from seqvault_reader.bodies import GROUP, blake3_of, parse_groups, parse_manifest, parse_pack_list
-from seqvault_reader.clients import Pin, RolledBack, check_invitation, check_pin, parse_invitation
+from seqvault_reader.bodies import GROUP, blake3_of, check_path, parse_groups, parse_manifest, parse_pack_list
+from seqvault_reader.clients import Pin, RolledBack, check_invitation, check_pin, parse_invitation, parse_seen_list
 from seqvault_reader.dataset import Dataset
 from seqvault_reader.encoding import BadSignature, Differs, Malformed, context, demand, parse_json, sha256_hex
 from seqvault_reader.exposure import Exposure
 from seqvault_reader.keys import (Identity, Scope, accept_epoch, epoch_private_key, open_sealed_file, open_table, parse_card,
                                   parse_identity)
 from seqvault_reader.ledger import STATEMENT_TYPE, entry_hashes, open_envelope, parse_statement
+from seqvault_reader.names import Clash, FileSystem, check_names
 from seqvault_reader.opening import check_groups, check_signed
 from seqvault_reader.primitives import CannotOpen, hkdf_expand, open_seal, verify
 from seqvault_reader.vault import NoVault, Vault
@@ -250,6 +251,17 @@ def invitations(v, released):
     return said["location"].encode()
 
 
+def names(v, released):
+    for path in v["paths"]:
+        check_path(path.encode())
+    check_names(v["paths"], FileSystem(**v["file_system"]))
+    return "".join(path + "\n" for path in v["paths"]).encode()
+
+
+def seen_lists(v, released):
+    return "".join("{ledger} {seq} {hash}\n".format(**head) for head in parse_seen_list(blob(v["list"]))).encode()
+
+
 def sealed_files(v, released):
     for plain in open_sealed_file(Identity(parse_card(blob(v["card"])), blob(v["private"])), io.BytesIO(blob(v["file"])).read):
         released += plain
@@ -257,7 +269,7 @@ def sealed_files(v, released):
 
 
 FAILURES = ((BadSignature, "signature"), (Differs, "differs"), (Malformed, "malformed"), (CannotOpen, "open"),
-            (RolledBack, "rolled-back"))
+            (RolledBack, "rolled-back"), (Clash, "clash"))
 
 
 def judge(run, v):

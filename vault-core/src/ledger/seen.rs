@@ -29,13 +29,15 @@ impl SeenList {
     /// Reads a stored list.
     ///
     /// # Errors
-    /// If it is not canonical, of another shape, or not in order.
+    /// If it is not canonical, of another shape, not in order, or names a ledger twice: which of the two counted would be the
+    /// reader's choice.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
         let list: Self = json::parse(bytes)?;
-        if list.ledgers.is_sorted_by_key(|head| head.ledger.to_string()) {
+        let names: Vec<String> = list.ledgers.iter().map(|head| head.ledger.to_string()).collect();
+        if names.is_sorted_by(|a, b| a < b) {
             Ok(list)
         } else {
-            Err(JsonError::Shape("the ledgers are not ascending".to_owned()))
+            Err(JsonError::Shape("the ledgers are not ascending, each once".to_owned()))
         }
     }
 }
@@ -51,5 +53,14 @@ mod tests {
         let list = |ledgers| json::emit(&SeenList { ledgers }).unwrap();
         assert!(SeenList::parse(&list(vec![head(dataset.clone()), head(LedgerId::Vault)])).is_ok());
         assert!(SeenList::parse(&list(vec![head(LedgerId::Vault), head(dataset)])).is_err());
+    }
+
+    #[test]
+    fn a_ledger_twice_is_refused() {
+        let head = |seq| SeenLedger { hash: EntryHash([0; 32]), ledger: LedgerId::Vault, seq };
+        for second in [0, 1] {
+            let twice = json::emit(&SeenList { ledgers: vec![head(0), head(second)] }).unwrap();
+            assert!(SeenList::parse(&twice).is_err());
+        }
     }
 }

@@ -108,7 +108,7 @@ pub(crate) struct DataModel {
     pub(crate) closed: u64,
     uploads: BTreeMap<UploadId, Upload>,
     /// Manifests in scope and their epochs.
-    manifests: BTreeMap<ManifestId, u64>,
+    pub(crate) manifests: BTreeMap<ManifestId, u64>,
     known: BTreeSet<ManifestId>,
     gone: BTreeSet<ManifestId>,
     pub(crate) cited: u64,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 use vault_core::card::{Card, CardError};
 use vault_core::context::Scope;
-use vault_core::envelope::{Envelope, PayloadType};
+use vault_core::envelope::{Envelope, MAX_STORED, PayloadType};
 use vault_core::hazmat::kdf::sha256;
 use vault_core::hazmat::sign::VerifyingKey;
 use vault_core::ids::{CardId, to_hex};
@@ -285,6 +285,9 @@ fn card_envelopes(all: &mut Cases, key: &Key, rng: &mut Rng) {
     add("signature-changed", "signature", "one bit of the signature changed", flipped.emit());
     let bare = Envelope { signature: key.sign.sign(&good.payload), ..good.clone() };
     add("signed-bare", "signature", "a signature over the payload alone, without the encoding of 4.1", bare.emit());
+    // No card of 8 KiB follows the other rules; it takes a label that breaks them too.
+    let long = canonical(&with(&key.card_payload(), json!({"label": "x".repeat(8192)})));
+    add("stored-too-long", "malformed", "stored bytes of more than 8 KiB, for which it takes a label", key.card_of(long));
     let malleable = Envelope { signature: plus_order(good.signature), ..good };
     add(
         "signature-s-plus-l",
@@ -394,6 +397,13 @@ pub(crate) fn envelopes() -> Vec<Case> {
     let mut high = good;
     high.signature[31] ^= 0x80;
     add("signature-r-negated", "signature", "the sign of R turned", &high.emit());
+    // Base64 goes by three bytes: the longest envelope is three bytes or less below the limit, the next is above it.
+    let rest = key.statement_of(Vec::new()).len();
+    let payload = (MAX_STORED - rest) / 4 * 3;
+    let (longest, longer) = (key.statement_of(vec![0; payload]), key.statement_of(vec![0; payload + 1]));
+    assert!(longest.len() <= MAX_STORED && longer.len() > MAX_STORED);
+    add("stored-longest", "success", "the longest envelope of 16 MiB at most, around zeros", &longest);
+    add("stored-too-long", "malformed", "an envelope of more than 16 MiB", &longer);
     all.done()
 }
 

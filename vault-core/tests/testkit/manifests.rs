@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{Digest, to_hex};
-use vault_core::manifest::{Manifest, ManifestError, pad_len};
+use vault_core::manifest::{MAX_PLAIN, Manifest, ManifestError, pad_len};
 use vault_core::pack::PackList;
 
 use super::bodies::text;
@@ -412,6 +412,19 @@ fn structure(all: &mut Cases, rng: &mut Rng) {
     let mut more = good.clone();
     more.resize(twice, 0);
     add("padding-next", "padding to the next length that Padmé gives", more);
+    // No list of files that follows the other rules is written so long: at most 10,000 paths of 4,096 bytes.
+    let mut bomb = good.clone();
+    bomb.resize(MAX_PLAIN + (2 << 20), 0);
+    add("too-long", "more than 64 MiB, of padding", bomb.clone());
+    let end_there = put(&bomb, END, (bomb.len() as u64).to_be_bytes());
+    let extras = (bomb.len() as u64 - at(EXTRAS_AT)) as u32;
+    add("too-long-extras", "more than 64 MiB, of extras that end in zeros", put(&end_there, EXTRAS_LEN, extras.to_be_bytes()));
+    add("count-largest", "a count of 2^32 - 1 files", put(&good, COUNT, u32::MAX.to_be_bytes()));
+    add("index-largest", "a count of 2^32 - 1 blocks", put(&good, BLOCKS, u32::MAX.to_be_bytes()));
+    add("extras-largest", "extras of 2^32 - 1 bytes", put(&good, EXTRAS_LEN, u32::MAX.to_be_bytes()));
+    add("extras-wrapped", "extras that begin at 2^64 - 1", put(&good, EXTRAS_AT, u64::MAX.to_be_bytes()));
+    add("block-largest", "a first block of 2^32 - 1 bytes", put(&good, HEAD + 8, u32::MAX.to_be_bytes()));
+    add("block-wrapped", "a first block that begins at 2^64 - 1", put(&good, HEAD, u64::MAX.to_be_bytes()));
     add("cut", "the first 200 bytes", good[..200].to_vec());
     add("head-only", "a head and nothing after it", good[..HEAD].to_vec());
     add("no-bytes", "nothing at all", Vec::new());

@@ -305,6 +305,47 @@ pub(crate) fn write_new(cases: &[Case], says: &str, run: impl Fn(&str, &Value) -
     }
     let words: String = words.into_iter().map(|line| line + "\n").collect();
     std::fs::write(top().join(says), words).unwrap();
+    let (before, _, after) = readme();
+    std::fs::write(folder().join("README.md"), [before, counts(), after].concat()).unwrap();
+}
+
+const COUNTS_BEGIN: &str = "<!-- cases by class: the generator writes this -->\n";
+const COUNTS_END: &str = "<!-- end -->\n";
+
+/// The README before, in and after its table of cases.
+fn readme() -> (String, String, String) {
+    let text = read(&folder().join("README.md"));
+    let (before, rest) = text.split_once(COUNTS_BEGIN).unwrap();
+    let (table, after) = rest.split_once(COUNTS_END).unwrap();
+    ([before, COUNTS_BEGIN].concat(), table.to_owned(), [COUNTS_END, after].concat())
+}
+
+/// How many cases there are, by class and by what must happen, from the files.
+#[allow(clippy::disallowed_methods, reason = "this is the generator")]
+fn counts() -> String {
+    let mut out = String::from("| folder | cases | of these right | wrong, by what a reader says |\n|---|---|---|---|\n");
+    let mut classes: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
+    classes.retain(|path| path.is_dir());
+    classes.sort();
+    let (mut cases, mut right) = (0, 0);
+    for class in classes.iter().map(|path| path.file_name().unwrap().to_str().unwrap()) {
+        let mut by_kind: BTreeMap<String, usize> = BTreeMap::new();
+        for vector in vectors(class) {
+            *by_kind.entry(vector.head["expect"].clone()).or_default() += 1;
+        }
+        let all: usize = by_kind.values().sum();
+        let good: usize = ["success", "applied"].iter().filter_map(|kind| by_kind.remove(*kind)).sum();
+        let bad: Vec<String> = by_kind.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        writeln!(out, "| `{class}` | {all} | {good} | {} |", bad.join(", ")).unwrap();
+        (cases, right) = (cases + all, right + good);
+    }
+    writeln!(out, "| all | {cases} | {right} | {} |", cases - right).unwrap();
+    out
+}
+
+/// The table in the README is that of the files.
+pub(crate) fn check_counts() {
+    assert!(readme().1 == counts(), "vectors/README.md counts other cases than there are: write the vectors again");
 }
 
 /// The classes that are asked for: all, or one.

@@ -98,7 +98,8 @@ fn search(seed: u64, rounds: u32, suite: Suite, fault: Fault, shrink: u32) -> Re
     match played {
         Ok(()) => Ok(met.into_inner()),
         Err(TestError::Fail(_, tries)) => {
-            let story = play(&tries, seed, suite, fault).err().unwrap_or_else(|| "a failure that does not repeat".to_owned());
+            let story =
+                play(&tries, seed, suite, fault).err().unwrap_or_else(|| "a failure that does not repeat".to_owned());
             Err(format!("{} steps, {suite:?}, SEQVAULT_MODEL_SEED={seed}: {story}", tries.len()))
         }
         Err(TestError::Abort(why)) => Err(why.to_string()),

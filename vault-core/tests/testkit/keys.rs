@@ -287,7 +287,12 @@ fn card_envelopes(all: &mut Cases, key: &Key, rng: &mut Rng) {
     add("signed-bare", "signature", "a signature over the payload alone, without the encoding of 4.1", bare.emit());
     // No card of 8 KiB follows the other rules; it takes a label that breaks them too.
     let long = canonical(&with(&key.card_payload(), json!({"label": "x".repeat(8192)})));
-    add("stored-too-long", "malformed", "stored bytes of more than 8 KiB, for which it takes a label", key.card_of(long));
+    add(
+        "stored-too-long",
+        "malformed",
+        "stored bytes of more than 8 KiB, for which it takes a label",
+        key.card_of(long),
+    );
     let malleable = Envelope { signature: plus_order(good.signature), ..good };
     add(
         "signature-s-plus-l",

@@ -418,7 +418,11 @@ fn structure(all: &mut Cases, rng: &mut Rng) {
     add("too-long", "more than 64 MiB, of padding", bomb.clone());
     let end_there = put(&bomb, END, (bomb.len() as u64).to_be_bytes());
     let extras = (bomb.len() as u64 - at(EXTRAS_AT)) as u32;
-    add("too-long-extras", "more than 64 MiB, of extras that end in zeros", put(&end_there, EXTRAS_LEN, extras.to_be_bytes()));
+    add(
+        "too-long-extras",
+        "more than 64 MiB, of extras that end in zeros",
+        put(&end_there, EXTRAS_LEN, extras.to_be_bytes()),
+    );
     add("count-largest", "a count of 2^32 - 1 files", put(&good, COUNT, u32::MAX.to_be_bytes()));
     add("index-largest", "a count of 2^32 - 1 blocks", put(&good, BLOCKS, u32::MAX.to_be_bytes()));
     add("extras-largest", "extras of 2^32 - 1 bytes", put(&good, EXTRAS_LEN, u32::MAX.to_be_bytes()));

@@ -323,7 +323,8 @@ fn readme() -> (String, String, String) {
 /// How many cases there are, by class and by what must happen, from the files.
 #[allow(clippy::disallowed_methods, reason = "this is the generator")]
 fn counts() -> String {
-    let mut out = String::from("| folder | cases | of these right | wrong, by what a reader says |\n|---|---|---|---|\n");
+    let mut out =
+        String::from("| folder | cases | of these right | wrong, by what a reader says |\n|---|---|---|---|\n");
     let mut classes: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|e| e.unwrap().path()).collect();
     classes.retain(|path| path.is_dir());
     classes.sort();

@@ -16,22 +16,20 @@ pub(crate) fn run_names(input: &Value) -> Outcome {
         Err(why) => return Outcome::failure("malformed", why),
     };
     let on = |rule: &str| input["file_system"][rule].as_bool().unwrap();
-    let rules = NameRules {
-        ignores_case: on("ignores_case"),
-        ignores_form: on("ignores_form"),
-        windows: on("windows"),
-    };
+    let rules =
+        NameRules { ignores_case: on("ignores_case"), ignores_form: on("ignores_form"), windows: on("windows") };
     match check_names(&paths, rules) {
-        Ok(()) => Outcome::success(paths.iter().flat_map(|p| [p.as_str(), "\n"].concat().into_bytes()).collect::<Vec<_>>()),
+        Ok(()) => {
+            Outcome::success(paths.iter().flat_map(|p| [p.as_str(), "\n"].concat().into_bytes()).collect::<Vec<_>>())
+        }
         Err(why) => Outcome::failure("clash", why),
     }
 }
 
 pub(crate) fn names() -> Vec<Case> {
     let mut all = Cases::new("names");
-    let system = |case: bool, form: bool, windows: bool| {
-        json!({"ignores_case": case, "ignores_form": form, "windows": windows})
-    };
+    let system =
+        |case: bool, form: bool, windows: bool| json!({"ignores_case": case, "ignores_form": form, "windows": windows});
     let (exact, case, form) = (system(false, false, false), system(true, false, false), system(false, true, false));
     let (both, windows) = (system(true, true, false), system(true, false, true));
     let mut add = |name: &str, expect, what: &str, system: &Value, paths: &[&str]| {
@@ -74,8 +72,20 @@ pub(crate) fn names() -> Vec<Case> {
     add("case-and-form", clash, "a capital letter composed, a small one not, where neither counts", &both, &twins);
     add("case-and-form-case", fine, "the same, where case alone does not count", &case, &twins);
     add("case-and-form-form", fine, "the same, where the form alone does not count", &form, &twins);
-    add("compatible", fine, "a ligature and its letters are two names, where the form does not count", &form, &["ﬁ", "fi"]);
-    add("case-alike", fine, "names that are alike but for a letter, where case does not count", &case, &["Run/a", "Run/b", "run2/a"]);
+    add(
+        "compatible",
+        fine,
+        "a ligature and its letters are two names, where the form does not count",
+        &form,
+        &["ﬁ", "fi"],
+    );
+    add(
+        "case-alike",
+        fine,
+        "names that are alike but for a letter, where case does not count",
+        &case,
+        &["Run/a", "Run/b", "run2/a"],
+    );
     for (name, what, path) in [
         ("nul", "the name of a device", "nul"),
         ("nul-extension", "the name of a device with an extension", "run/NUL.fastq"),
@@ -122,7 +132,8 @@ pub(crate) fn names() -> Vec<Case> {
 pub(crate) fn run_seen(input: &Value) -> Outcome {
     match SeenList::parse(&bytes(&input["list"])) {
         Ok(list) => {
-            let line = |head: &vault_core::ledger::seen::SeenLedger| format!("{} {} {}\n", head.ledger, head.seq, head.hash);
+            let line =
+                |head: &vault_core::ledger::seen::SeenLedger| format!("{} {} {}\n", head.ledger, head.seq, head.hash);
             Outcome::success(list.ledgers.iter().map(line).collect::<String>())
         }
         Err(why) => Outcome::failure("malformed", why),
@@ -132,9 +143,7 @@ pub(crate) fn run_seen(input: &Value) -> Outcome {
 pub(crate) fn seen_lists() -> Vec<Case> {
     let mut all = Cases::new("seen-lists");
     let rng = &mut Rng::new("seen-lists");
-    let mut head = |ledger: &str, seq: u64| {
-        json!({"hash": vault_core::ids::to_hex(&rng.array::<32>()), "ledger": ledger, "seq": seq})
-    };
+    let mut head = |ledger: &str, seq: u64| json!({"hash": vault_core::ids::to_hex(&rng.array::<32>()), "ledger": ledger, "seq": seq});
     let exposure = format!("exposure/{}", "ab".repeat(32));
     let (one, two) = (head("dataset/cohort-1", 4), head("dataset/cohort-2", 0));
     let (counted, vault) = (head(&exposure, 9), head("vault", 31));
@@ -162,8 +171,18 @@ pub(crate) fn seen_lists() -> Vec<Case> {
     add("ledger-unknown", bad, "a ledger of no known kind", changed(json!({"ledger": "vaults"})));
     add("ledger-path", bad, "a ledger whose name leads elsewhere", changed(json!({"ledger": "dataset/../vault"})));
     add("ledger-capital", bad, "a dataset's id with a capital letter", changed(json!({"ledger": "dataset/Cohort"})));
-    add("ledger-exposure-short", bad, "an exposure ledger of 31 bytes", changed(json!({"ledger": &exposure[..exposure.len() - 2]})));
-    add("ledger-exposure-capital", bad, "an exposure ledger in capital letters", changed(json!({"ledger": exposure.to_uppercase().replace("EXPOSURE", "exposure")})));
+    add(
+        "ledger-exposure-short",
+        bad,
+        "an exposure ledger of 31 bytes",
+        changed(json!({"ledger": &exposure[..exposure.len() - 2]})),
+    );
+    add(
+        "ledger-exposure-capital",
+        bad,
+        "an exposure ledger in capital letters",
+        changed(json!({"ledger": exposure.to_uppercase().replace("EXPOSURE", "exposure")})),
+    );
     add("hash-short", bad, "a hash of 31 bytes", changed(json!({"hash": "ab".repeat(31)})));
     add("hash-capital", bad, "a hash in capital letters", changed(json!({"hash": "AB".repeat(32)})));
     add("hash-null", bad, "no hash", changed(json!({"hash": null})));
@@ -176,8 +195,18 @@ pub(crate) fn seen_lists() -> Vec<Case> {
     add("list-bare", bad, "a list without its object", canonical(&json!([vault])));
     add("json-space", bad, "a space", text(&[&one, &vault]).replace("},{", "}, {").into_bytes());
     add("json-line-feed", bad, "a line feed after the end", [&list(&[&vault])[..], b"\n"].concat());
-    add("json-doubled", bad, "a member twice", text(&[&vault]).replace("\"seq\":31", "\"seq\":31,\"seq\":31").into_bytes());
-    add("json-order", bad, "members in another order", text(&[&vault]).replace("\"ledger\":\"vault\",\"seq\":31", "\"seq\":31,\"ledger\":\"vault\"").into_bytes());
+    add(
+        "json-doubled",
+        bad,
+        "a member twice",
+        text(&[&vault]).replace("\"seq\":31", "\"seq\":31,\"seq\":31").into_bytes(),
+    );
+    add(
+        "json-order",
+        bad,
+        "members in another order",
+        text(&[&vault]).replace("\"ledger\":\"vault\",\"seq\":31", "\"seq\":31,\"ledger\":\"vault\"").into_bytes(),
+    );
     add("number-too-big", bad, "a number of 2^53", text(&[&vault]).replace("31}", "9007199254740992}").into_bytes());
     all.done()
 }

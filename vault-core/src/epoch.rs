@@ -272,6 +272,7 @@ mod tests {
         assert_eq!(sealed.len(), 74 + 32 + 48 * 100);
         let opened = KeyTable::open(&sealed, &key, &scope, 5, 100).unwrap();
         assert_eq!(opened.len(), 100);
+        assert!(!opened.is_empty() && KeyTable::new(BTreeMap::new()).is_empty());
         assert_eq!(opened.lookup(&ManifestId([7; 16])), Some(&Secret32::take(&mut [7 ^ 0x55; 32])));
         assert_eq!(opened.lookup(&ManifestId([200; 16])), None);
     }

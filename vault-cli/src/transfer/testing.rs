@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -65,7 +65,9 @@ pub(super) struct MemoryStore {
     pub(super) read: Mutex<BTreeMap<ObjectName, u64>>,
     pub(super) on_put: Mutex<Option<Hook>>,
     pub(super) on_get: Mutex<Option<Hook>>,
-    puts: AtomicUsize,
+    /// What was put is not seen yet by who asks for it, as where a server works on after its client was killed.
+    pub(super) is_late: AtomicBool,
+    pub(super) puts: AtomicUsize,
     gets: AtomicUsize,
     waiting: AtomicUsize,
     /// Most puts of packs at a time.
@@ -188,6 +190,9 @@ impl PackStore for MemoryStore {
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        if self.is_late.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         Ok(self.objects.lock().unwrap().get(name).map(|object| object.len() as u64))
     }
 }

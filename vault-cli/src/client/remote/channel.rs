@@ -1,5 +1,6 @@
 //! Requests to one server: signed, sent with an eye on their progress, answered in bounded memory, tried again. Spec 7.1 and 7.2.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use vault_server::wire::{self, API, Hello};
 use super::http::{Trust, asked_wait, read, send};
 use super::patience::Patience;
 use super::place::Place;
+use super::reach::Reach;
 use super::trouble::{RemoteError, skewed, words};
 use crate::clock;
 use crate::error::{Failure, Kind};
@@ -80,6 +82,8 @@ pub(super) struct Channel {
     place: Place,
     http: reqwest::Client,
     vault: String,
+    // How near it is, and so how near its links may lead.
+    reach: Reach,
     key: Key,
     patience: Patience,
 }
@@ -125,8 +129,15 @@ impl Channel {
         patience: Patience,
     ) -> Result<(Self, Hello), RemoteError> {
         let http = trust.client(place.as_str(), place.is_loopback(), place.is_secure())?;
-        let mut channel = Self { place, http, vault: String::new(), key, patience };
-        let hello = greeting.run(|| channel.hello()).await?;
+        let reach = Reach::of_host(place.host());
+        let mut channel =
+            Self { place, http, vault: String::new(), reach: reach.unwrap_or(Reach::World), key, patience };
+        let (hello, peer) = greeting.run(|| channel.hello()).await?;
+        // Of a name it counts where the connection went: what it resolves to the next time is up to whoever owns it. Behind a proxy that is
+        // the proxy.
+        if let (None, Some(peer)) = (reach, peer.filter(|_| !has_proxy())) {
+            channel.reach = Reach::of(peer.ip());
+        }
         channel.vault.clone_from(&hello.vault);
         Ok((channel, hello))
     }
@@ -134,6 +145,11 @@ impl Channel {
     /// Where it is.
     pub(super) const fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// How near it is.
+    pub(super) const fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// Runs what asks, again and again while that may help.
@@ -147,16 +163,17 @@ impl Channel {
     /// Asks, again and again while that may help.
     pub(super) async fn ask(&self, ask: &Ask) -> Result<Answer, RemoteError> {
         let digest = digest_of(ask).await;
-        self.patiently(|| self.once(ask, digest.as_deref())).await
+        self.patiently(|| self.ask_with(ask, digest.as_deref())).await
     }
 
     /// Asks once.
     pub(super) async fn ask_once(&self, ask: &Ask) -> Result<Answer, RemoteError> {
         let digest = digest_of(ask).await;
-        self.once(ask, digest.as_deref()).await
+        self.ask_with(ask, digest.as_deref()).await
     }
 
-    async fn once(&self, ask: &Ask, digest: Option<&str>) -> Result<Answer, RemoteError> {
+    /// Asks once, with the body's digest at hand.
+    pub(super) async fn ask_with(&self, ask: &Ask, digest: Option<&str>) -> Result<Answer, RemoteError> {
         let mut request = self.http.request(ask.method.clone(), self.place.url(&ask.path, ask.query.as_deref()));
         for (name, value) in self.signature(ask, digest).await? {
             request = request.header(name, value);
@@ -235,10 +252,11 @@ impl Channel {
         RemoteError::Status { place, status: status.as_u16(), by_server, retry_after }
     }
 
-    /// What answers here, and whether it is understood.
-    async fn hello(&self) -> Result<Hello, RemoteError> {
+    /// What answers here and at which address, and whether it is understood.
+    async fn hello(&self) -> Result<(Hello, Option<SocketAddr>), RemoteError> {
         let request = self.http.get(self.place.url("/v1/vault", None));
         let response = send(request, None, STALLED).await.map_err(|broken| broken.at(&self.place))?;
+        let peer = response.remote_addr();
         let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(words);
         let answer = match self.answer(response, MAX_PROBLEM, STALLED).await {
             Err(RemoteError::Problem { problem, .. }) if problem.api.is_some() => {
@@ -265,7 +283,7 @@ impl Channel {
             let text = format!("{}: the clocks differ too much", self.place.as_str());
             return Err(RemoteError::Here(skewed(Some(hello.time), &text)));
         }
-        Ok(hello)
+        Ok((hello, peer))
     }
 
     fn stranger(&self, why: String) -> RemoteError {
@@ -302,11 +320,18 @@ fn is_clock_moved() -> bool {
     cfg!(debug_assertions) && std::env::var("SEQVAULT_TEST_CLOCK").is_ok_and(|offset| offset != "0")
 }
 
+/// Whether somebody else makes the connections.
+fn has_proxy() -> bool {
+    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
 fn without_query(address: &str) -> &str {
     address.split(['?', '#']).next().unwrap_or_default()
 }
 
-async fn digest_of(ask: &Ask) -> Option<String> {
+/// The digest of what is sent, if there is a body.
+pub(super) async fn digest_of(ask: &Ask) -> Option<String> {
     let body = ask.body.clone()?;
     if body.len() > HASHED_ASIDE {
         let aside = body.clone();

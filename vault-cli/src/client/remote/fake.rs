@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use vault_core::suite::Suite;
 use vault_keys::custodian::Custodian;
@@ -21,6 +22,7 @@ use vault_server::wire::{PROBLEM, signature};
 use super::http::Trust;
 use super::links::Links;
 use super::patience::Patience;
+use super::reach::Judge;
 use super::{Channel, Inner, Key, Place, Remote};
 use crate::clock;
 use crate::output::Output;
@@ -95,7 +97,7 @@ fn id() -> (String, String) {
 /// A server on a port of its own, until it is dropped.
 pub(super) struct Fake {
     pub(super) address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<std::sync::Mutex<Vec<Seen>>>,
     task: JoinHandle<()>,
 }
 
@@ -110,7 +112,7 @@ impl Fake {
     pub(super) async fn start(answer: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
         let (all, answer) = (Arc::clone(&seen), Arc::new(answer));
         let task = tokio::spawn(async move {
             loop {
@@ -142,12 +144,23 @@ impl Fake {
     }
 
     pub(super) async fn try_client(&self) -> Result<Remote, super::RemoteError> {
+        self.connect(None).await
+    }
+
+    /// A client that judges links otherwise than by where this server is.
+    pub(super) async fn client_that_judges(&self, judge: Judge) -> Remote {
+        self.connect(Some(judge)).await.unwrap()
+    }
+
+    async fn connect(&self, judge: Option<Judge>) -> Result<Remote, super::RemoteError> {
         let patience = || Patience::short(Duration::from_millis(300));
         let (trust, output) = (Trust::default(), Output { json: false, quiet: true });
         let place = Place::parse(&self.location()).map_err(super::RemoteError::Here)?;
         let (channel, hello) = Channel::open(place, Key::of(custodian()), &trust, &patience(), patience()).await?;
         let vault = hello.vault.parse().unwrap();
-        Ok(Remote { inner: Arc::new(Inner { channel, links: Links::new(hello.links, trust, output), vault }) })
+        let judge = judge.unwrap_or_else(|| Judge::new(channel.reach(), ""));
+        let links = Links::new(hello.links, trust, judge, output);
+        Ok(Remote { inner: Arc::new(Inner { channel, links, carrying: Mutex::default(), vault }) })
     }
 }
 
@@ -155,7 +168,11 @@ fn custodian() -> Arc<dyn Custodian> {
     Arc::new(MemoryCustodian::generate(Suite::X25519, "anna", 0, &mut random::system()).unwrap())
 }
 
-async fn serve(mut stream: TcpStream, all: &Mutex<Vec<Seen>>, answer: &(impl Fn(&Seen, usize) -> Reply + ?Sized)) {
+async fn serve(
+    mut stream: TcpStream,
+    all: &std::sync::Mutex<Vec<Seen>>,
+    answer: &(impl Fn(&Seen, usize) -> Reply + ?Sized),
+) {
     let Some(seen) = receive(&mut stream).await else { return };
     let n = {
         let mut all = all.lock().unwrap();

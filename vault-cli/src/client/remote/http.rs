@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
-use reqwest::{Body, Certificate, Client, RequestBuilder, Response, redirect};
+use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Body, Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
 use tokio::time::timeout;
 
 use super::place::Place;
+use super::reach::Judge;
 use super::trouble::{RemoteError, sort};
+use crate::clock;
 use crate::error::{Failure, Outcome};
 
 /// How long a connection may take.
@@ -76,6 +78,25 @@ impl Trust {
     /// # Errors
     /// If there is nobody to trust.
     pub(super) fn client(&self, place: &str, is_loopback: bool, is_secure: bool) -> Result<Client, RemoteError> {
+        self.builder(is_loopback, is_secure).build().map_err(|error| sort(place, is_secure, error))
+    }
+
+    /// As [`Trust::client`], for addresses that somebody else chose.
+    ///
+    /// # Errors
+    /// If there is nobody to trust.
+    pub(super) fn judged_client(
+        &self,
+        place: &str,
+        is_loopback: bool,
+        is_secure: bool,
+        judge: Judge,
+    ) -> Result<Client, RemoteError> {
+        let builder = self.builder(is_loopback, is_secure).dns_resolver(judge);
+        builder.build().map_err(|error| sort(place, is_secure, error))
+    }
+
+    fn builder(&self, is_loopback: bool, is_secure: bool) -> ClientBuilder {
         let mut builder = Client::builder()
             .user_agent(concat!("seqvault/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -89,8 +110,7 @@ impl Trust {
         }
         // Without TLS nobody is to be trusted, and a machine without any authorities must do.
         let own = self.0.clone();
-        builder = if is_secure { builder.tls_certs_merge(own) } else { builder.tls_certs_only(own) };
-        builder.build().map_err(|error| sort(place, is_secure, error))
+        if is_secure { builder.tls_certs_merge(own) } else { builder.tls_certs_only(own) }
     }
 }
 
@@ -104,10 +124,21 @@ fn authorities(path: &Path) -> Outcome<Vec<Certificate>> {
     Ok(found)
 }
 
-/// How long an answer asks to wait, in seconds; more than an hour is an hour.
+/// How long an answer asks to wait, by a number of seconds or a date; more than an hour is an hour.
 pub(super) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds.min(3600)))
+    let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let text = said(RETRY_AFTER)?.trim();
+    let wait = match text.parse().map(Duration::from_secs) {
+        Ok(wait) => wait,
+        Err(_) => {
+            // By the clock that the date was read from, if it is said: this machine's may be another.
+            let here = || UNIX_EPOCH.checked_add(Duration::from_secs(clock::now()));
+            let now: SystemTime = said(DATE).and_then(date).or_else(here)?;
+            date(text)?.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(Duration::from_secs(3600)))
 }
 
 /// Sends a request and waits for the head of its answer, as long as something moves.
@@ -207,7 +238,26 @@ mod tests {
         let asked = |text: &str| asked_wait(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
         assert_eq!(asked("7"), Some(Duration::from_secs(7)));
         assert_eq!(asked(&u64::MAX.to_string()), Some(Duration::from_secs(3600)));
-        assert_eq!(asked("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(asked("99999999999999999999999"), None);
+        assert_eq!(asked("soon"), None);
+    }
+
+    #[test]
+    fn a_date_to_wait_for_is_reckoned_from_the_answers_own() {
+        let asked = |date: Option<&str>, until: &str| {
+            let date = date.map(|date| (DATE, date.parse().unwrap()));
+            asked_wait(&HeaderMap::from_iter(date.into_iter().chain([(RETRY_AFTER, until.parse().unwrap())])))
+        };
+        let then = Some("Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(asked(then, "Wed, 21 Oct 2026 07:28:07 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(asked(then, "Wednesday, 21-Oct-26 07:28:07 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(asked(then, "Thu, 22 Oct 2026 07:28:00 GMT"), Some(Duration::from_secs(3600)));
+        // It is over already.
+        assert_eq!(asked(then, "Wed, 21 Oct 2026 07:27:00 GMT"), Some(Duration::ZERO));
+        let soon = UNIX_EPOCH + Duration::from_secs(clock::now() + 50);
+        let wait = asked(None, &httpdate::fmt_http_date(soon)).unwrap().as_secs();
+        assert!((40..=50).contains(&wait), "{wait}");
+        assert_eq!(asked(Some("yesterday"), "Thu, 01 Jan 1970 00:00:09 GMT"), Some(Duration::ZERO));
     }
 
     #[test]

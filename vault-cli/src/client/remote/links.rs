@@ -18,7 +18,8 @@ use vault_server::wire::{Link, Links as Given, LinksWanted, MAX_GET_LINK, MAX_PU
 
 use super::channel::{Ask, Channel, STALLED};
 use super::http::{Broken, Trust, asked_wait, read, send};
-use super::place::{is_loopback, is_nobodys_store};
+use super::place::is_loopback;
+use super::reach::Judge;
 use super::trouble::{RemoteError, words};
 use crate::clock;
 use crate::output::Output;
@@ -73,6 +74,7 @@ pub(super) struct Links {
     worked: AtomicBool,
     told: AtomicBool,
     trust: Trust,
+    judge: Judge,
     output: Output,
     held: Mutex<Held>,
     // One request for links at a time: those who come meanwhile find theirs in its answer.
@@ -95,12 +97,13 @@ struct Lasting {
 }
 
 impl Links {
-    pub(super) fn new(use_them: bool, trust: Trust, output: Output) -> Self {
+    pub(super) fn new(use_them: bool, trust: Trust, judge: Judge, output: Output) -> Self {
         Self {
             use_them: AtomicBool::new(use_them),
             worked: AtomicBool::new(false),
             told: AtomicBool::new(false),
             trust,
+            judge,
             output,
             held: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -242,7 +245,7 @@ impl Links {
             let Some((url, host)) = address(&link, of) else {
                 return Err(channel.nonsense("it gave a link that is none"));
             };
-            if let Some(why) = self.is_refused(channel, &url) {
+            if let Some(why) = self.is_refused(&url) {
                 self.give_up(&format!("no link to {host} is followed: {why}"));
                 return Ok(Straight::Not);
             }
@@ -324,16 +327,9 @@ impl Links {
     }
 
     /// Why a link leads where this machine asks nobody, if it does. The server is not trusted to send requests from here to anywhere.
-    fn is_refused(&self, channel: &Channel, url: &Url) -> Option<&'static str> {
-        let is_own = channel.place().is_loopback();
-        if url.scheme() != "https" && !is_own {
-            return Some("it is not https");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Some("it has a name in it");
-        }
-        if !is_own && url.host_str().is_some_and(is_nobodys_store) {
-            return Some("it leads to this machine or its own network");
+    fn is_refused(&self, url: &Url) -> Option<&'static str> {
+        if let Some(why) = self.judge.refuses(url) {
+            return Some(why);
         }
         let origin = url.origin().ascii_serialization();
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -350,7 +346,7 @@ impl Links {
         if let Some(http) = clients.get(&kind) {
             return Ok(http.clone());
         }
-        let made = self.trust.client(host, kind.1, kind.0)?;
+        let made = self.trust.judged_client(host, kind.1, kind.0, self.judge.clone())?;
         clients.insert(kind, made.clone());
         Ok(made)
     }

@@ -7,6 +7,7 @@
 //! | sign, greet, read answers | `channel` |
 //! | try again | `patience` |
 //! | move packs straight to and from the store | `links` |
+//! | judge where links lead | `reach` |
 //! | turn what went wrong into errors of this command | `trouble` |
 //!
 //! A server is trusted with nothing: who may do what, and whether bytes are those that were signed, is decided by the fold in this process.
@@ -16,6 +17,7 @@ mod http;
 mod links;
 mod patience;
 mod place;
+mod reach;
 mod trouble;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +36,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, OnceCell};
 use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::statement::MAX_ENTRY;
@@ -41,11 +45,12 @@ use vault_server::wire::{
     DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MORE, Sweep, entries as framed,
 };
 
-use self::channel::{Answer, Ask, Channel, Key};
+use self::channel::{Answer, Ask, Channel, Key, digest_of};
 use self::http::Trust;
 use self::links::{Links, Move, Straight};
 use self::patience::Patience;
 use self::place::Place;
+use self::reach::Judge;
 use super::{Append, Client, Derived, Removed};
 use crate::error::{Failure, Outcome};
 use crate::settings::Globals;
@@ -76,6 +81,9 @@ pub struct Remote {
 struct Inner {
     channel: Channel,
     links: Links,
+    // One pack at a time is on its way through the server: so its death costs no more than that one. What goes straight to the store does
+    // not die with the server.
+    carrying: Mutex<()>,
     vault: VaultId,
 }
 
@@ -101,8 +109,9 @@ pub async fn open(location: &str, globals: &Globals) -> Outcome<Remote> {
     )
     .await?;
     let vault = hello.vault.parse().map_err(|_| channel.nonsense("it names no vault"))?;
-    let links = Links::new(hello.links && !globals.via_server, trust, output);
-    Ok(Remote { inner: Arc::new(Inner { channel, links, vault }) })
+    let judge = Judge::new(channel.reach(), &std::env::var("SEQVAULT_STORE_HOSTS").unwrap_or_default());
+    let links = Links::new(hello.links && !globals.via_server, trust, judge, output);
+    Ok(Remote { inner: Arc::new(Inner { channel, links, carrying: Mutex::default(), vault }) })
 }
 
 /// An address as it is remembered and handed on.
@@ -157,15 +166,23 @@ impl Inner {
     async fn write(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
         let is_pack = matches!(name, ObjectName::Pack { .. });
         let (ask, bytes) = (&Ask::put(object(name), bytes.clone()), &bytes);
+        let (digest, is_again) = (&OnceCell::new(), &AtomicBool::new(false));
         let attempt = || async move {
+            if is_pack && is_again.swap(true, Ordering::Relaxed) && self.is_there(name, bytes).await? {
+                return Ok(true);
+            }
             if is_pack && self.links.are_used() {
                 match self.links.put(&self.channel, name, bytes).await? {
                     Straight::Done(()) => return Ok(true),
                     Straight::Taken => return Ok(false),
+                    Straight::Not if self.is_there(name, bytes).await? => return Ok(true),
                     Straight::Not => {}
                 }
             }
-            let answer = self.channel.ask_once(ask).await?;
+            // Hashed while another one is on its way.
+            let digest = digest.get_or_init(|| digest_of(ask)).await.as_deref();
+            let _turn = if is_pack { Some(self.carrying.lock().await) } else { None };
+            let answer = self.channel.ask_with(ask, digest).await?;
             self.expect_status(&answer, 201).map(|()| true)
         };
         let is_new = self.channel.patiently(attempt).await.map_err(RemoteError::of_object)?;
@@ -173,6 +190,26 @@ impl Inner {
             Ok(())
         } else {
             Err(StoreError::Differs)
+        }
+    }
+
+    /// Whether all of a pack came before, and only the answer was lost. Its name was drawn for it, and objects appear whole.
+    async fn is_there(&self, name: &ObjectName, bytes: &Bytes) -> Result<bool, RemoteError> {
+        Ok(self.size_once(name).await? == Some(bytes.len() as u64))
+    }
+
+    async fn size_once(&self, name: &ObjectName) -> Result<Option<u64>, RemoteError> {
+        let ask = Ask { method: Method::HEAD, ..Ask::get(object(name), 0) };
+        match self.channel.ask_once(&ask).await {
+            Ok(answer) => {
+                let length =
+                    answer.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
+                length.map(Some).ok_or_else(|| self.channel.nonsense("it names no length"))
+            }
+            // An answer to HEAD has no body that would say more.
+            Err(RemoteError::Status { status: 404, by_server: true, .. }) => Ok(None),
+            Err(error) if error.problem() == Some(Type::NotFound) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -248,18 +285,7 @@ impl PackStore for Remote {
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        let ask = Ask { method: Method::HEAD, ..Ask::get(object(name), 0) };
-        match self.inner.channel.ask(&ask).await {
-            Ok(answer) => {
-                let length =
-                    answer.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
-                length.map(Some).ok_or_else(|| self.inner.channel.nonsense("it names no length").of_object())
-            }
-            // An answer to HEAD has no body that would say more.
-            Err(RemoteError::Status { status: 404, by_server: true, .. }) => Ok(None),
-            Err(error) if error.problem() == Some(Type::NotFound) => Ok(None),
-            Err(error) => Err(error.of_object()),
-        }
+        self.inner.channel.patiently(|| self.inner.size_once(name)).await.map_err(RemoteError::of_object)
     }
 
     fn expect(&self, ahead: Ahead) {

@@ -46,7 +46,8 @@ impl Patience {
     where
         F: Future<Output = Result<T, RemoteError>>,
     {
-        let begin = Instant::now();
+        // From the first failure on: a pack may take long before anything goes wrong.
+        let mut begin = None;
         let mut course = Course { longest: self.longest, wait: self.first_wait, tries: 0 };
         loop {
             let error = match attempt().await {
@@ -58,6 +59,7 @@ impl Patience {
                     return done;
                 }
             };
+            let begin = *begin.get_or_insert_with(Instant::now);
             let [jitter] = random::bytes();
             let Some(pause) = course.next(begin.elapsed(), error.retry_after(), jitter) else { return Err(error) };
             if begin.elapsed() + pause > TELL_AFTER && !self.told.swap(true, Ordering::Relaxed) {

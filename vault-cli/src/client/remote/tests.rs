@@ -14,6 +14,7 @@ use vault_core::ids::PackName;
 use vault_server::wire::problem::Problem;
 
 use super::fake::{Fake, Reply, Seen, VAULT};
+use super::reach::Reach;
 use super::*;
 use crate::client::failed;
 use crate::clock;
@@ -376,6 +377,57 @@ async fn a_lost_acknowledgement_of_an_append_is_found_again() {
     assert_eq!(client.append(&LedgerId::Vault, 1, "other".into()).await.unwrap(), Append::Taken);
 }
 
+fn puts(fake: &Fake) -> usize {
+    fake.seen().iter().filter(|seen| seen.method == "PUT").count()
+}
+
+#[tokio::test]
+async fn a_pack_whose_acknowledgement_was_lost_is_asked_for_and_sent_again_only_if_it_is_not_there() {
+    for (is_there, sent) in [(true, 1), (false, 2)] {
+        let put = AtomicUsize::new(0);
+        let server = Fake::server(false, move |seen, _| match seen.method.as_str() {
+            "HEAD" if is_there => Reply::ok(200, "bytes"),
+            "HEAD" => Reply::problem(Type::NotFound),
+            _ if put.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Close,
+            _ => Reply::ok(201, ""),
+        })
+        .await;
+        server.client().await.put_new(&pack(1), "bytes".into()).await.unwrap();
+        assert_eq!(puts(&server), sent, "{:?}", targets(&server));
+    }
+    // Straight to a store that takes it and dies, and is not there any more when the client looks again.
+    let (server, store) = with_store(|_, _| Reply::Close).await;
+    let client = server.client().await;
+    client.put_new(&pack(1), "through the server".into()).await.unwrap();
+    assert_eq!((puts(&store), puts(&server)), (1, 0), "{:?}", targets(&server));
+}
+
+#[tokio::test]
+async fn packs_go_through_the_server_one_at_a_time_and_other_objects_do_not_wait() {
+    const LATE: Duration = Duration::from_millis(120);
+    let times = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let noted = std::sync::Arc::clone(&times);
+    let server = Fake::server(false, move |seen, _| {
+        noted.lock().unwrap().push((seen.target.contains("packs"), tokio::time::Instant::now()));
+        Reply::Late(LATE, Box::new(Reply::ok(201, "")))
+    })
+    .await;
+    let client = server.client().await;
+    let packs = (0..3).map(|n| (pack(n), Bytes::from(vec![n; 9])));
+    let all = packs.chain([(manifest(), Bytes::from_static(b"sealed"))]);
+    let all = all.map(|(name, bytes)| {
+        let client = &client;
+        async move { client.put_new(&name, bytes).await.unwrap() }
+    });
+    futures_util::future::join_all(all).await;
+    let times = times.lock().unwrap();
+    let packs: Vec<_> = times.iter().filter(|(is_pack, _)| *is_pack).map(|(_, time)| *time).collect();
+    let other = times.iter().find(|(is_pack, _)| !is_pack).unwrap().1;
+    assert_eq!(packs.len(), 3);
+    assert!(packs.windows(2).all(|pair| pair[1] - pair[0] >= LATE), "{packs:?}");
+    assert!(other < packs[1], "the manifest waited for packs");
+}
+
 #[tokio::test]
 async fn an_answer_in_the_servers_name_is_not_taken_for_its_own() {
     // A login page says 200 to everything, an append included.
@@ -556,6 +608,41 @@ async fn links_to_too_many_places_or_with_a_name_are_not_followed() {
     .await;
     assert_eq!(server.client().await.get(&pack(1), 50).await.unwrap(), "through the server");
     assert_eq!(stores[0].seen().len(), seen);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_this_machine_or_its_network_is_not_connected_to() {
+    let store = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = store.local_addr().unwrap().port();
+    for (host, is_asked) in [("s3.example", false), ("named.example", true), ("127.0.0.1", false)] {
+        let url = format!("https://{host}:{port}/b/x?secret=1");
+        let server = Fake::server(true, move |seen, _| {
+            if seen.target != "/v1/links" {
+                return Reply::ok(200, "through the server");
+            }
+            let link = json!({"name": pack(1).to_string(), "method": "GET", "url": url, "headers": {},
+                "expires": clock::now() + 200});
+            Reply::json(&json!({ "links": [link] }))
+        })
+        .await;
+        let judge = Judge::of_names(Reach::Network, "named.example", "127.0.0.1".parse().unwrap());
+        let client = server.client_that_judges(judge).await;
+        // A store that is asked ends the connection, and the server has to do.
+        let asked = async {
+            let asked = tokio::time::timeout(Duration::from_millis(if is_asked { 5000 } else { 300 }), store.accept());
+            asked.await.is_ok()
+        };
+        let name = pack(1);
+        let (got, was_asked) = tokio::join!(client.get(&name, 50), asked);
+        assert_eq!(got.unwrap(), "through the server", "{host}");
+        assert_eq!(was_asked, is_asked, "{host}");
+        assert!(!client.inner.links.are_used());
+    }
+    // And by default from a server at this machine everything is followed: it is a test, a demo or a tunnel.
+    assert_eq!(
+        Fake::server(true, |_, _| Reply::ok(200, "")).await.client().await.inner.channel.reach(),
+        Reach::Machine
+    );
 }
 
 #[tokio::test]

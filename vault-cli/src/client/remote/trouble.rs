@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vault_server::wire::problem::{Problem, Type};
 
+use super::reach::TooNear;
 use crate::clock;
 use crate::error::{Failure, Kind};
 use crate::output;
@@ -59,6 +60,12 @@ pub enum RemoteError {
         /// What to do.
         hint: &'static str,
     },
+    /// An address that no link of a server may lead to.
+    #[error("{place} is not asked: {TooNear}")]
+    TooNear {
+        /// The host.
+        place: String,
+    },
     /// A connection that can't be trusted, or can't be made at all.
     #[error("{place}: no secure connection: {why}")]
     Insecure {
@@ -109,7 +116,11 @@ impl RemoteError {
             },
             Self::Status { status, .. } => is_passing(*status),
             Self::Unreachable { .. } => true,
-            Self::Stranger { .. } | Self::Insecure { .. } | Self::Nonsense { .. } | Self::Here(_) => false,
+            Self::Stranger { .. }
+            | Self::TooNear { .. }
+            | Self::Insecure { .. }
+            | Self::Nonsense { .. }
+            | Self::Here(_) => false,
         }
     }
 
@@ -142,6 +153,7 @@ impl From<RemoteError> for Failure {
         match error {
             RemoteError::Here(failure) => failure,
             RemoteError::Problem { problem, .. } => of_problem(&problem, text),
+            RemoteError::TooNear { .. } => Self::new(Kind::Storage, text),
             RemoteError::Unreachable { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
             RemoteError::Insecure { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
             RemoteError::Stranger { .. } => Self::not_found(text)
@@ -251,13 +263,14 @@ pub(super) fn words(text: &str) -> String {
 struct Root {
     io: Option<std::io::ErrorKind>,
     tls: Option<rustls::Error>,
+    is_too_near: bool,
     text: String,
     all: String,
 }
 
 impl Root {
     fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut root = Self { io: None, tls: None, text: String::new(), all: String::new() };
+        let mut root = Self { io: None, tls: None, is_too_near: false, text: String::new(), all: String::new() };
         let mut next = Some(error);
         while let Some(cause) = next {
             root.text = cause.to_string();
@@ -265,6 +278,7 @@ impl Root {
             if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
                 root.tls = Some(tls.clone());
             }
+            root.is_too_near |= cause.is::<TooNear>();
             next = cause.source();
             if let Some(io) = cause.downcast_ref::<std::io::Error>() {
                 root.io = Some(io.kind());
@@ -284,6 +298,9 @@ pub(super) fn sort(place: &str, is_secure: bool, error: reqwest::Error) -> Remot
     let place = place.to_owned();
     let unreachable = |why: &str, hint| RemoteError::Unreachable { place: place.clone(), why: why.to_owned(), hint };
     let insecure = |why: String, hint| RemoteError::Insecure { place: place.clone(), why, hint };
+    if root.is_too_near {
+        return RemoteError::TooNear { place };
+    }
     if let Some(tls) = &root.tls {
         let (why, hint) = of_tls(tls);
         return insecure(why, hint);

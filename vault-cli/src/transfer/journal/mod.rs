@@ -203,7 +203,7 @@ impl Journal {
         &self.state
     }
 
-    /// Writes a record; when it returns, the record is durable and applied.
+    /// Writes a record; when it returns, the record is applied, and unless it is a [`Record::Sent`] it is durable.
     pub(super) fn append(&mut self, record: Record) -> Result<(), JournalError> {
         self.write(record).map_err(|problem| JournalError { path: self.path.clone(), problem })
     }
@@ -211,7 +211,10 @@ impl Journal {
     fn write(&mut self, record: Record) -> Result<(), JournalProblem> {
         let bytes = self.frame(self.next, &record)?;
         self.file.write_all(&bytes)?;
-        self.file.sync_data()?;
+        // What is about to be sent is only a note of where to look: it outlives the process, and need not outlive the machine.
+        if !matches!(record, Record::Sent { .. }) {
+            self.file.sync_data()?;
+        }
         self.next += 1;
         self.length += bytes.len() as u64;
         self.state.apply(record).map_err(|_| JournalProblem::Malformed)?;

@@ -13,12 +13,14 @@ use vault_core::secret::Secret32;
 use zeroize::Zeroizing;
 
 use super::super::source::Stamp;
-use super::state::{Checkpoint, Done, Pack, Partial, Plan, PlannedFile, Record, Straddle};
+use super::state::{Checkpoint, Done, Pack, Partial, Plan, PlannedFile, Record, Sent, Straddle};
 
 const PLAN: u8 = 1;
 const REPLAN: u8 = 2;
-const ACKED: u8 = 3;
+const SENT: u8 = 3;
 const SEALED: u8 = 4;
+const ACKED: u8 = 5;
+const SETTLED: u8 = 6;
 
 /// Bytes that are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,13 +104,23 @@ fn put_record(out: &mut Out, record: &Record) {
             out.list(files.iter(), put_file);
             out.option(after.as_ref(), |out, after| out.bytes(after));
         }
-        Record::Acked { ordinal, index, pack, left, right } => {
+        Record::Sent { ordinal, index, sent } => {
+            out.raw(&[SENT]);
+            out.u32(*ordinal);
+            out.u32(*index);
+            put_pack(out, &sent.pack);
+            out.option(sent.left.as_ref(), put_straddle);
+            out.option(sent.right.as_ref(), put_straddle);
+        }
+        Record::Acked { ordinal, index } => {
             out.raw(&[ACKED]);
             out.u32(*ordinal);
             out.u32(*index);
-            put_pack(out, pack);
-            out.option(left.as_ref(), put_straddle);
-            out.option(right.as_ref(), put_straddle);
+        }
+        Record::Settled { ordinal, found } => {
+            out.raw(&[SETTLED]);
+            out.u32(*ordinal);
+            out.list(found.iter(), |out, index| out.u32(*index));
         }
         Record::Sealed { ordinal, object } => {
             out.raw(&[SEALED]);
@@ -229,13 +241,13 @@ fn take_record(from: &mut In<'_>) -> Result<Record, Malformed> {
         REPLAN => {
             Record::Replan { ordinal, from: from.u32()?, files: from.list(take_file)?, after: from.option(In::owned)? }
         }
-        ACKED => Record::Acked {
-            ordinal,
-            index: from.u32()?,
-            pack: Box::new(take_pack(from)?),
-            left: from.option(take_straddle)?,
-            right: from.option(take_straddle)?,
-        },
+        SENT => {
+            let index = from.u32()?;
+            let (pack, left, right) = (take_pack(from)?, from.option(take_straddle)?, from.option(take_straddle)?);
+            Record::Sent { ordinal, index, sent: Box::new(Sent { pack, left, right }) }
+        }
+        ACKED => Record::Acked { ordinal, index: from.u32()? },
+        SETTLED => Record::Settled { ordinal, found: from.list(In::u32)? },
         SEALED => Record::Sealed { ordinal, object: from.owned()? },
         _ => return Err(Malformed),
     })
@@ -306,13 +318,17 @@ mod tests {
         vec![
             Record::Plan { ordinal: 0, plan },
             Record::Replan { ordinal: 1, from: 2, files: vec![file(3)], after: Some(Bytes::from_static(b"abc")) },
-            Record::Acked {
+            Record::Sent {
                 ordinal: 0,
                 index: 5,
-                pack: Box::new(pack),
-                left: Some(Straddle::Whole { unit: Bytes::from_static(b"unit"), head: 3 }),
-                right: Some(Straddle::After(Bytes::from_static(b"rest"))),
+                sent: Box::new(Sent {
+                    pack,
+                    left: Some(Straddle::Whole { unit: Bytes::from_static(b"unit"), head: 3 }),
+                    right: Some(Straddle::After(Bytes::from_static(b"rest"))),
+                }),
             },
+            Record::Acked { ordinal: 0, index: 5 },
+            Record::Settled { ordinal: 0, found: vec![2, 3] },
             Record::Sealed { ordinal: 3, object: Bytes::from_static(b"sealed") },
         ]
     }

@@ -1,7 +1,7 @@
 //! What an interrupted put remembers, as a value: plans, acknowledged packs, and the bytes that join them to the rest.
 //!
-//! Pure. A pack is *kept* once the store acknowledged it; kept packs may have holes between them, as packs are sent
-//! side by side. A sealed segment that lies across the border of two packs (a *straddle*) is remembered as ciphertext while
+//! Pure. A pack is noted before it is *sent*, and *kept* once the store acknowledged it; kept packs may have holes between them, as packs
+//! are sent side by side. What a run sent and never heard of is asked for by the next one: kept if it is there, forgotten if not. A sealed segment that lies across the border of two packs (a *straddle*) is remembered as ciphertext while
 //! one of the two is kept and the other is not: so the other can be made again without sealing that segment again, and no
 //! IV is ever used twice.
 
@@ -72,12 +72,22 @@ pub(in super::super) enum Straddle {
     After(Bytes),
 }
 
-/// An acknowledged pack.
+/// A pack, and what was read for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Pack {
     pub(in super::super) entry: PackEntry,
     pub(in super::super) groups: Vec<GroupValue>,
     pub(in super::super) checkpoint: Checkpoint,
+}
+
+/// A pack on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Sent {
+    pub(in super::super) pack: Pack,
+    /// Across the border before it, unless that is known already.
+    pub(in super::super) left: Option<Straddle>,
+    /// Across the border after it, likewise.
+    pub(in super::super) right: Option<Straddle>,
 }
 
 /// One change of the state; what the journal's file holds in order.
@@ -87,8 +97,13 @@ pub(in super::super) enum Record {
     Plan { ordinal: u32, plan: Plan },
     /// From one file on the plan is another; `after` is the straddle at the first pack that is dropped.
     Replan { ordinal: u32, from: u32, files: Vec<Arc<PlannedFile>>, after: Option<Bytes> },
-    /// The store acknowledged a pack.
-    Acked { ordinal: u32, index: u32, pack: Box<Pack>, left: Option<Straddle>, right: Option<Straddle> },
+    /// A pack is sealed and about to be sent, with what lies across its two borders.
+    Sent { ordinal: u32, index: u32, sent: Box<Sent> },
+    /// The store acknowledged the pack that was sent as this one.
+    Acked { ordinal: u32, index: u32 },
+    /// A later run found these among the packs that were sent and not acknowledged. What came of the others does not matter any more, even
+    /// if they come to be: what is made in their place does not fit them.
+    Settled { ordinal: u32, found: Vec<u32> },
     /// All packs are acknowledged, and this is the sealed manifest.
     Sealed { ordinal: u32, object: Bytes },
 }
@@ -97,7 +112,10 @@ pub(in super::super) enum Record {
 #[derive(Debug, Clone)]
 pub(in super::super) struct ManifestState {
     pub(in super::super) plan: Plan,
+    /// Those that were acknowledged.
     pub(in super::super) packs: BTreeMap<u32, Pack>,
+    /// Those that were not, or not yet.
+    pub(in super::super) sent: BTreeMap<u32, Sent>,
     /// By the pack after the border.
     pub(in super::super) straddles: BTreeMap<u32, Straddle>,
     pub(in super::super) sealed: Option<Bytes>,
@@ -124,10 +142,12 @@ impl State {
         match record {
             Record::Plan { ordinal, plan } => self.begin(ordinal, plan),
             Record::Replan { ordinal, from, files, after } => self.open(ordinal)?.replan(from, files, after),
-            Record::Acked { ordinal, index, pack, left, right } => {
-                self.open(ordinal)?.acked(index, *pack, left, right);
+            Record::Sent { ordinal, index, sent } => {
+                self.open(ordinal)?.sent.insert(index, *sent);
                 Ok(())
             }
+            Record::Acked { ordinal, index } => self.open(ordinal)?.acked(index),
+            Record::Settled { ordinal, found } => self.open(ordinal)?.settled(&found),
             Record::Sealed { ordinal, object } => {
                 self.open(ordinal)?.sealed = Some(object);
                 Ok(())
@@ -141,7 +161,8 @@ impl State {
     }
 
     fn begin(&mut self, ordinal: u32, plan: Plan) -> Result<(), Misfit> {
-        let manifest = ManifestState { plan, packs: BTreeMap::new(), straddles: BTreeMap::new(), sealed: None };
+        let (packs, sent, straddles) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let manifest = ManifestState { plan, packs, sent, straddles, sealed: None };
         let known = self.manifests.len();
         match self.manifests.get_mut(ordinal as usize) {
             Some(old) => *old = manifest,
@@ -169,16 +190,11 @@ impl ManifestState {
         self.packs.values().flat_map(|pack| pack.checkpoint.stamps()).collect()
     }
 
-    /// The straddles that `Acked` must carry for the pack at `index`: those whose other pack is not kept.
-    pub(in super::super) fn needs_straddles(&self, index: u32) -> (bool, bool) {
-        let kept = |index: Option<u32>| index.is_some_and(|index| self.packs.contains_key(&index));
-        (index > 0 && !kept(index.checked_sub(1)), !kept(index.checked_add(1)))
-    }
-
     fn replan(&mut self, from: u32, files: Vec<Arc<PlannedFile>>, after: Option<Bytes>) -> Result<(), Misfit> {
         if from as usize > self.plan.files.len() {
             return Err(Misfit);
         }
+        self.sent.clear();
         if let Some(void) = self.first_void(from) {
             self.packs.split_off(&void);
             if let Some(after) = after {
@@ -191,11 +207,19 @@ impl ManifestState {
         Ok(())
     }
 
-    fn acked(&mut self, index: u32, pack: Pack, left: Option<Straddle>, right: Option<Straddle>) {
+    fn acked(&mut self, index: u32) -> Result<(), Misfit> {
+        let Sent { pack, left, right } = self.sent.remove(&index).ok_or(Misfit)?;
         self.packs.insert(index, pack);
         left.map(|left| self.straddles.insert(index, left));
         right.map(|right| self.straddles.insert(index.saturating_add(1), right));
         self.forget_straddles();
+        Ok(())
+    }
+
+    fn settled(&mut self, found: &[u32]) -> Result<(), Misfit> {
+        found.iter().try_for_each(|index| self.acked(*index))?;
+        self.sent.clear();
+        Ok(())
     }
 
     // Needed only while exactly one of the two packs is kept.
@@ -209,8 +233,11 @@ impl ManifestState {
         for (index, pack) in &self.packs {
             let left = self.straddles.get(index).cloned();
             let right = self.straddles.get(&index.saturating_add(1)).cloned();
-            records.push(Record::Acked { ordinal, index: *index, pack: Box::new(pack.clone()), left, right });
+            let sent = Box::new(Sent { pack: pack.clone(), left, right });
+            records.extend([Record::Sent { ordinal, index: *index, sent }, Record::Acked { ordinal, index: *index }]);
         }
+        let on_their_way = self.sent.iter().map(|(index, sent)| (*index, Box::new(sent.clone())));
+        records.extend(on_their_way.map(|(index, sent)| Record::Sent { ordinal, index, sent }));
         records.extend(self.sealed.clone().map(|object| Record::Sealed { ordinal, object }));
         records
     }
@@ -271,21 +298,25 @@ mod tests {
         }
     }
 
-    fn acked(state: &State, index: u32, file: u32, length: u32) -> Record {
-        let (left, right) = state.manifest(0).unwrap().needs_straddles(index);
+    fn sent(index: u32, file: u32, length: u32) -> Record {
         let whole = |index: u32| Straddle::Whole { unit: Bytes::from(index.to_be_bytes().to_vec()), head: 1 };
         let partial = Partial { file, stamp: None, consumed: 5, prefix: Digest([0; 32]) };
         let entry = PackEntry { name: PackName([index as u8; 16]), length, blake3: Digest([4; 32]) };
         let pack = Pack { entry, groups: vec![], checkpoint: Checkpoint { done: vec![], partial: Some(partial) } };
-        let (left, right) = (left.then(|| whole(index)), right.then(|| whole(index + 1)));
-        Record::Acked { ordinal: 0, index, pack: Box::new(pack), left, right }
+        let (left, right) = ((index > 0).then(|| whole(index)), Some(whole(index + 1)));
+        Record::Sent { ordinal: 0, index, sent: Box::new(Sent { pack, left, right }) }
+    }
+
+    fn keep(state: &mut State, index: u32, file: u32, length: u32) {
+        state.apply(sent(index, file, length)).unwrap();
+        state.apply(Record::Acked { ordinal: 0, index }).unwrap();
     }
 
     fn state(packs: &[(u32, u32)]) -> State {
         let mut state = State::default();
         state.apply(Record::Plan { ordinal: 0, plan: plan(9) }).unwrap();
         for (index, file) in packs {
-            state.apply(acked(&state, *index, *file, PACK_LEN)).unwrap();
+            keep(&mut state, *index, *file, PACK_LEN);
         }
         state
     }
@@ -321,18 +352,20 @@ mod tests {
     #[test]
     fn a_short_last_pack_is_dropped_when_files_may_follow() {
         let mut state = state(&[(0, 0)]);
-        state.apply(acked(&state, 1, 1, 99)).unwrap();
+        keep(&mut state, 1, 1, 99);
         assert_eq!(state.manifest(0).unwrap().first_void(9), Some(1));
     }
 
     #[test]
     fn the_fewest_records_give_the_same_state() {
         for packs in [&[][..], &[(0, 0), (1, 0), (3, 2)], &[(2, 1)]] {
-            let state = state(packs);
+            let mut state = state(packs);
+            state.apply(sent(7, 3, PACK_LEN)).unwrap();
             let mut again = State::default();
             state.records().into_iter().try_for_each(|record| again.apply(record)).unwrap();
             let (a, b) = (state.manifest(0).unwrap(), again.manifest(0).unwrap());
-            assert_eq!((&a.packs, &a.straddles), (&b.packs, &b.straddles));
+            assert_eq!((&a.packs, &a.straddles, &a.sent), (&b.packs, &b.straddles, &b.sent));
+            assert_eq!(b.sent.keys().collect::<Vec<_>>(), [&7]);
             assert_eq!(a.plan.files, b.plan.files);
         }
     }
@@ -345,9 +378,34 @@ mod tests {
         state.apply(Record::Plan { ordinal: 0, plan: plan(1) }).unwrap();
         assert_eq!(state.apply(Record::Replan { ordinal: 0, from: 2, files: vec![], after: None }), Err(Misfit));
         state.apply(Record::Sealed { ordinal: 0, object: Bytes::new() }).unwrap();
-        let late = acked(&state, 0, 0, PACK_LEN);
-        assert_eq!(state.apply(late), Err(Misfit));
+        assert_eq!(state.apply(sent(0, 0, PACK_LEN)), Err(Misfit));
         state.apply(Record::Plan { ordinal: 0, plan: plan(1) }).unwrap();
         assert!(state.manifest(0).unwrap().sealed.is_none());
+        assert_eq!(state.apply(Record::Acked { ordinal: 0, index: 0 }), Err(Misfit));
+        assert_eq!(state.apply(Record::Settled { ordinal: 0, found: vec![0] }), Err(Misfit));
+    }
+
+    #[test]
+    fn of_what_was_sent_only_what_was_found_is_kept() {
+        let mut state = state(&[(0, 0)]);
+        for index in [1, 2, 3] {
+            state.apply(sent(index, 1, PACK_LEN)).unwrap();
+        }
+        // Nothing rests on what is only under way.
+        assert_eq!(state.manifest(0).unwrap().first_void(1), None);
+        assert_eq!(straddles(&state), [1]);
+        state.apply(Record::Settled { ordinal: 0, found: vec![2] }).unwrap();
+        let manifest = state.manifest(0).unwrap();
+        assert_eq!(manifest.packs.keys().collect::<Vec<_>>(), [&0, &2]);
+        assert!(manifest.sent.is_empty(), "what comes too late would be taken for what is made in its place");
+        assert_eq!(straddles(&state), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_new_plan_forgets_what_was_under_way() {
+        let mut state = state(&[(0, 0)]);
+        state.apply(sent(1, 1, PACK_LEN)).unwrap();
+        state.apply(Record::Replan { ordinal: 0, from: 5, files: vec![], after: None }).unwrap();
+        assert!(state.manifest(0).unwrap().sent.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use vault_core::ids::{ManifestId, PackName};
 use vault_core::pack::{PACK_LEN, PackEntry};
 
-use super::state::{Checkpoint, Pack, Plan, PlannedFile, Straddle};
+use super::state::{Checkpoint, Pack, Plan, PlannedFile, Sent, Straddle};
 use super::*;
 
 fn head(n: u8) -> JournalHead {
@@ -51,11 +51,15 @@ fn plan() -> Record {
 }
 
 fn acked(index: u32) -> Record {
+    Record::Acked { ordinal: 0, index }
+}
+
+fn sent(index: u32) -> Record {
     let entry =
         PackEntry { name: PackName(u128::from(index).to_be_bytes()), length: PACK_LEN, blake3: Digest([1; 32]) };
     let pack = Pack { entry, groups: vec![[0; 32]; 32], checkpoint: Checkpoint::default() };
     let right = Some(Straddle::Whole { unit: Bytes::from(vec![9; 60_000]), head: 10 });
-    Record::Acked { ordinal: 0, index, pack: Box::new(pack), left: None, right }
+    Record::Sent { ordinal: 0, index, sent: Box::new(Sent { pack, left: None, right }) }
 }
 
 fn packs(journal: &Journal) -> usize {
@@ -67,10 +71,12 @@ fn a_journal_reads_back_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = create(dir.path(), 1);
     journal.append(plan()).unwrap();
+    journal.append(sent(0)).unwrap();
     journal.append(acked(0)).unwrap();
     drop(journal);
     let mut journal = reopen(dir.path(), 1);
     assert_eq!((journal.head(), packs(&journal)), (&head(1), 1));
+    journal.append(sent(1)).unwrap();
     journal.append(acked(1)).unwrap();
     drop(journal);
     let journal = reopen(dir.path(), 1);
@@ -86,6 +92,7 @@ fn a_torn_tail_is_forgotten_wherever_it_is_torn() {
     let mut journal = create(dir.path(), 1);
     journal.append(plan()).unwrap();
     let whole = journal.length as usize;
+    journal.append(sent(0)).unwrap();
     journal.append(acked(0)).unwrap();
     let (path, end) = (journal.path.clone(), journal.length as usize);
     drop(journal);
@@ -94,6 +101,7 @@ fn a_torn_tail_is_forgotten_wherever_it_is_torn() {
         fs::write(&path, &bytes[..len]).unwrap();
         let mut journal = reopen(dir.path(), 1);
         assert_eq!(packs(&journal), 0, "{len}");
+        journal.append(sent(3)).unwrap();
         journal.append(acked(3)).unwrap();
         drop(journal);
         let journal = reopen(dir.path(), 1);
@@ -154,7 +162,9 @@ fn another_key_or_moved_records_are_refused() {
     let mut journal = create(dir.path(), 1);
     journal.append(plan()).unwrap();
     let first = journal.length as usize;
+    journal.append(sent(0)).unwrap();
     journal.append(acked(0)).unwrap();
+    journal.append(sent(0)).unwrap();
     journal.append(acked(0)).unwrap();
     let path = journal.path.clone();
     drop(journal);
@@ -177,6 +187,7 @@ fn a_journal_that_grew_is_written_anew_without_what_is_out_of_date() {
     journal.append(plan()).unwrap();
     journal.compact_at = 1 << 20;
     for index in 0..40 {
+        journal.append(sent(index)).unwrap();
         journal.append(acked(index)).unwrap();
         if index == 20 {
             assert!(journal.length < 400_000, "{}", journal.length);
@@ -187,6 +198,7 @@ fn a_journal_that_grew_is_written_anew_without_what_is_out_of_date() {
     let mut journal = reopen(dir.path(), 1);
     assert_eq!(packs(&journal), 40);
     assert_eq!(journal.state().manifest(0).unwrap().straddles.keys().copied().collect::<Vec<_>>(), [40]);
+    journal.append(sent(40)).unwrap();
     journal.append(acked(40)).unwrap();
     drop(journal);
     assert_eq!(packs(&reopen(dir.path(), 1)), 41);

@@ -28,7 +28,7 @@ use vault_core::pack::{
 use vault_core::secret::Secret32;
 
 use super::fill::{FileFacts, FillError, Filled, Filler, Job, Streamed};
-use super::journal::state::{ManifestState, Pack, Plan, PlannedFile, Record, Straddle};
+use super::journal::state::{ManifestState, Pack, Plan, PlannedFile, Record, Sent};
 use super::journal::{Journal, JournalError};
 use super::plain_len;
 use super::pool::{MAX_PACKS, PackBuffer, Pool};
@@ -192,6 +192,7 @@ impl Upload {
         range: Range<usize>,
     ) -> Result<Uploaded, PutError> {
         let files = inputs.get(range.clone()).unwrap_or_default();
+        self.settle(ordinal).await?;
         if let Some(object) = self.sealed(ordinal, inputs, range.clone()).await? {
             return self.store_manifest(ordinal, object).await;
         }
@@ -206,6 +207,21 @@ impl Upload {
         let object = self.seal_manifest(ordinal, files, &streamed)?;
         self.append(Record::Sealed { ordinal, object: object.clone() }).await?;
         self.store_manifest(ordinal, object).await
+    }
+
+    // Asks the store for packs that an earlier run sent and never heard of: one that is there is not sent again.
+    async fn settle(&self, ordinal: u32) -> Result<(), PutError> {
+        let Some(known) = self.known(ordinal).filter(|known| !known.sent.is_empty()) else { return Ok(()) };
+        let mut found = Vec::new();
+        for (index, Sent { pack, .. }) in &known.sent {
+            // Its name was drawn for it, and objects appear whole: of this length it is the one that was sent.
+            let name = self.pack_name(pack.entry.name);
+            let size = self.options.retry.run(&name, || self.store.size(&name)).await?;
+            if size == Some(u64::from(pack.entry.length)) {
+                found.push(*index);
+            }
+        }
+        self.append(Record::Settled { ordinal, found }).await
     }
 
     // The sealed manifest of an earlier run, if its files are the same: files by path, size and time, streams byte by byte.
@@ -357,34 +373,16 @@ impl Upload {
         let bytes = Bytes::from_owner(buffer);
         let length = u32::try_from(bytes.len()).unwrap_or(PACK_LEN);
         let entry = PackEntry { name, length, blake3: hash.root };
+        let pack = Pack { entry, groups: hash.groups, checkpoint };
         {
             let _turn = self.uploads.acquire().await;
+            // Before a byte of it leaves, so that a later run knows where to look for it.
+            self.append(Record::Sent { ordinal, index, sent: Box::new(Sent { pack, left, right }) }).await?;
             self.put(&self.pack_name(entry.name), bytes).await?;
         }
-        let pack = Box::new(Pack { entry, groups: hash.groups, checkpoint });
-        self.acknowledged(ordinal, index, pack, left, right).await?;
+        self.append(Record::Acked { ordinal, index }).await?;
         self.progress.moved(plain);
         Ok(())
-    }
-
-    async fn acknowledged(
-        &self,
-        ordinal: u32,
-        index: u32,
-        pack: Box<Pack>,
-        left: Option<Straddle>,
-        right: Option<Straddle>,
-    ) -> Result<(), PutError> {
-        let journal = Arc::clone(&self.journal);
-        let write = move || {
-            // Which straddles are needed is known only now, under the lock: packs are acknowledged in any order.
-            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-            let needs = journal.state().manifest(ordinal).map(|manifest| manifest.needs_straddles(index));
-            let (needs_left, needs_right) = needs.unwrap_or((true, true));
-            let (left, right) = (left.filter(|_| needs_left), right.filter(|_| needs_right));
-            journal.append(Record::Acked { ordinal, index, pack, left, right })
-        };
-        Ok(spawn_blocking(write).await??)
     }
 
     async fn append(&self, record: Record) -> Result<(), PutError> {

@@ -206,8 +206,13 @@ async fn holes_between_acknowledged_packs_are_filled_and_no_iv_is_used_twice() {
     lab.write("a", &noise(5 * PACK, 2));
     // Stored, but not acknowledged: the second attempt seals the same positions again, under another name.
     lab.store.on_put(|_, n| if n == 1 || n == 3 { Fault::Lie } else { Fault::None });
+    lab.store.is_late.store(true, Ordering::SeqCst);
     assert!(lab.put().await.is_err());
     let kept = lab.store.acknowledged_packs();
+    // The second run finds some of those that the first one left, and stops as well; the third must take nothing of the first for its own.
+    lab.store.on_put(|_, n| if n == 0 { Fault::Fail } else { Fault::None });
+    assert!(lab.put().await.is_err());
+    lab.store.is_late.store(false, Ordering::SeqCst);
     lab.store.on_put(|_, _| Fault::None);
     let uploaded = lab.put().await.unwrap();
     lab.assert_stored(&uploaded);
@@ -248,6 +253,24 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_bytes() {
     let uploaded = lab.put().await.unwrap();
     lab.assert_stored(&uploaded);
     assert_eq!(lab.store.packs().len(), uploaded[0].packs as usize);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_was_stored_and_never_acknowledged_is_found_by_the_next_run_and_not_sent_again() {
+    for lost in 0..5 {
+        let lab = Lab::new();
+        lab.write("a", &noise(50_000, 1));
+        lab.write("b", &noise(4 * PACK, 2));
+        lab.store.on_put(move |_, n| if n >= lost { Fault::Lie } else { Fault::None });
+        assert!(lab.put().await.is_err());
+        let before = lab.store.packs();
+        lab.store.on_put(|_, _| Fault::None);
+        let uploaded = lab.put().await.unwrap();
+        lab.assert_stored(&uploaded);
+        assert_eq!(lab.store.packs().len(), uploaded[0].packs as usize, "{lost}: something was left behind");
+        assert!(before.len() > lost);
+        assert_eq!(lab.store.puts.load(Ordering::SeqCst), uploaded[0].packs as usize - before.len(), "{lost}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

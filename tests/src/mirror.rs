@@ -174,7 +174,12 @@ impl Mirror {
     /// The same through one gateway alone.
     #[must_use]
     pub fn location_at(&self, gateway: usize) -> String {
-        let endpoint = &seaweed().endpoints()[gateway];
+        self.location_over(&seaweed().endpoints()[gateway])
+    }
+
+    /// The same through something that passes on what it gets to a gateway.
+    #[must_use]
+    pub fn location_over(&self, endpoint: &str) -> String {
         format!("s3://{BUCKET}/{}?endpoint={endpoint}&region={REGION}", self.prefix)
     }
 

@@ -146,9 +146,27 @@ impl World {
         } else {
             stored(&self.vault_path())
         };
+        self.start_server(&location, more)
+    }
+
+    /// The port of the store's first gateway, where the vault is in a bucket.
+    #[must_use]
+    pub fn gateway_port(&self) -> u16 {
+        let [first, _] = mirror::seaweed().endpoints();
+        first.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// The same, over something that passes on what it gets to a gateway of the store.
+    #[must_use]
+    pub fn new_server_over(&self, endpoint: &str) -> Server {
+        refresh(&self.vault_path());
+        self.start_server(&pushed(&self.vault_path()).location_over(endpoint), &[])
+    }
+
+    fn start_server(&self, location: &str, more: &[&str]) -> Server {
         let mut environment = environment_of_server(&self.vault_path());
         environment.retain(|(name, _)| name != "SEQVAULT_TEST_TRUST_CLOCK");
-        Server::start(&location, more, &environment)
+        Server::start(location, more, &environment)
     }
 
     /// Somebody, who may have no identity yet.

@@ -54,7 +54,11 @@ fn run(cli: Cli) -> Outcome<()> {
     let outcome = if command.catches_signals() {
         runtime.block_on(command.run(&globals))
     } else {
-        runtime.block_on(interrupt::unless_interrupted(command.run(&globals)))
+        let hint = command.when_interrupted();
+        runtime.block_on(interrupt::unless_interrupted(command.run(&globals))).map_err(|failure| match hint {
+            Some(hint) if failure.kind == Kind::Interrupted => failure.hint(hint),
+            _ => failure,
+        })
     };
     // Threads that a cancelled verb left behind write to files that have no name any more: nothing to wait for.
     runtime.shutdown_background();

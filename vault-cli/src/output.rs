@@ -8,6 +8,7 @@ use serde::Serialize;
 pub use vault_server::text::{bytes, time};
 
 use crate::error::{Failure, Kind, Outcome};
+use crate::progress;
 
 /// How to print.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +65,7 @@ impl Output {
 /// Says something on standard error, whatever the options.
 pub fn warn(text: &str) {
     // Nothing is left to be told to whom if standard error is gone.
-    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+    let _ = progress::beside(|| writeln!(io::stderr().lock(), "{}", printable(text)));
 }
 
 /// Standard output for a file's bytes.
@@ -86,6 +87,7 @@ pub fn standard_output(error: &io::Error) -> Failure {
 /// Reports a failure and returns its exit code.
 #[must_use]
 pub fn report(failure: &Failure, json: bool) -> u8 {
+    progress::end();
     if failure.message.is_empty() {
         return failure.kind as u8;
     }
@@ -101,6 +103,12 @@ pub fn report(failure: &Failure, json: bool) -> u8 {
         }
     }
     failure.kind as u8
+}
+
+/// So many of something that takes an s.
+#[must_use]
+pub fn count<N: Copy + core::fmt::Display + PartialEq + From<u8>>(n: N, one: &str) -> String {
+    format!("{n} {one}{}", if n == N::from(1) { "" } else { "s" })
 }
 
 /// Text from elsewhere, made safe for a terminal: control characters are shown, not sent.

@@ -4,13 +4,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 
 use crate::output::{self, Output};
 use crate::transfer::{Phase, Progress};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The bar that is on the terminal now.
+static DRAWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Writes something to the terminal beside the bar that may be drawn there: it makes room meanwhile.
+pub fn beside<T>(write: impl FnOnce() -> T) -> T {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
+    match drawn {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Clears the bar that may be drawn, for good: work that nobody waits for any more may still tell of its progress.
+pub fn end() {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(bar) = drawn.as_ref().and_then(WeakProgressBar::upgrade) {
+        bar.finish_and_clear();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+}
 
 /// Draws or writes the progress of one transfer.
 #[derive(Debug)]
@@ -29,11 +50,12 @@ impl Meter {
     #[must_use]
     pub fn new(output: &Output) -> Self {
         let bar = output.is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
+            let bar = ProgressBar::new(0).with_message("starting");
             let template = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
+            *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
             bar
         });
         let lines = bar.is_none() && !output.quiet;

@@ -155,15 +155,18 @@ fn a_certificate_that_is_not_trusted_is_said_with_what_to_do() {
     }
     has(&room.fails(2, &good, &[("SEQVAULT_CA", "id")]), &["holds no certificate", "SEQVAULT_CA"]);
     has(&room.fails(3, &good, &[("SEQVAULT_CA", "nowhere.pem")]), &["nowhere.pem", "SEQVAULT_CA"]);
+    // A folder stands for what can't be read: root reads everything else.
+    has(&room.fails(8, &good, &[("SEQVAULT_CA", ".")]), &["SEQVAULT_CA names a file"]);
+    has(&room.fails(8, &good, &[("SSL_CERT_FILE", "nowhere.pem")]), &["no trusted authorities", "SSL_CERT_FILE"]);
 
     let cases = [
-        (authority.server("localhost", (2001, 2002)), "has expired"),
-        (authority.server("localhost", (2998, 2999)), "not valid yet"),
-        (authority.server("vault.example", (2020, 2999)), "for another name"),
+        (authority.server("localhost", (2001, 2002)), "has expired", "to renew it"),
+        (authority.server("localhost", (2998, 2999)), "not valid yet", "check this machine's clock"),
+        (authority.server("vault.example", (2020, 2999)), "for another name", "use the name that the certificate has"),
     ];
-    for (port, why) in cases {
+    for (port, why, what_to_do) in cases {
         let text = room.fails(8, &format!("https://localhost:{port}"), &[("SEQVAULT_CA", "ca.pem")]);
-        has(&text, &["no secure connection", why]);
+        has(&text, &["no secure connection", why, what_to_do]);
     }
 }
 

@@ -30,5 +30,6 @@ mod rollback;
 mod servers;
 mod story;
 mod tamper;
+mod terminal;
 mod transfer;
 mod ways_out;

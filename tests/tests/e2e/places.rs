@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,9 +122,79 @@ fn a_bucket_that_can_t_be_used_is_told_with_the_reason() {
     for bad in ["s3://", "s3:///x", "s3://bucket/x?colour=red", "s3://bucket/../x", "s3://bucket?endpoint=nonsense"] {
         fails(|| ls(bad, &right), &[2], &[]);
     }
+    // What a bucket of another region says, and one at a machine whose clock is off.
+    let error = |code: &str, more: &str| format!("<Error><Code>{code}</Code><Message>No.</Message>{more}</Error>");
+    for (answer, words) in [
+        (
+            http("400 Bad Request", "application/xml", &error("AuthorizationHeaderMalformed", "<Region>eu-3</Region>")),
+            ["AuthorizationHeaderMalformed", "region=eu-3"],
+        ),
+        (
+            http("301 Moved Permanently", "text/xml\r\nx-amz-bucket-region: ap-1", &error("PermanentRedirect", "")),
+            ["PermanentRedirect", "region=ap-1"],
+        ),
+        (
+            http("403 Forbidden", "application/xml", &error("RequestTimeTooSkewed", "")),
+            ["RequestTimeTooSkewed", "clock"],
+        ),
+    ] {
+        let port = answers(&answer);
+        fails(|| ls(&only(&format!("http://127.0.0.1:{port}")), &right), &[8], &words);
+    }
     // One gateway away is no reason to stop.
     let one_away = place.replace(&first, &format!("http://127.0.0.1:{port}"));
     assert_eq!(ls(&one_away, &right).code, Some(0));
+}
+
+/// A store that has begun to let a second writer win: passes everything on to a gateway, and calls its refusals successes.
+fn forgetful() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let [first, _] = mirror::seaweed().endpoints();
+    let gateway: u16 = first.rsplit(':').next().unwrap().parse().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", gateway)).unwrap();
+            let (up, back) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || pass(up, server, |part| part));
+            thread::spawn(move || pass(back, client, mended));
+        }
+    });
+    port
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    let mut part = vec![0; 65_536];
+    while let Ok(n @ 1..) = from.read(&mut part) {
+        if to.write_all(&change(part[..n].to_vec())).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// "There is one already" becomes "it is made". Such an answer is short, and comes in one piece.
+fn mended(answer: Vec<u8>) -> Vec<u8> {
+    match answer.strip_prefix(b"HTTP/1.1 412 Precondition Failed\r\n") {
+        Some(rest) => [b"HTTP/1.1 200 OK\r\nETag: \"0\"\r\n", rest].concat(),
+        None => answer,
+    }
+}
+
+#[test]
+fn a_store_that_lost_create_if_absent_is_not_served_and_doctor_says_that_nothing_may_be_written() {
+    left_out!(|place| !place.is_bucket(), "it is about buckets");
+    let world = bench();
+    let right = world.store_environment();
+    let location = mirror::of(&world.path("vault")).location_over(&format!("http://127.0.0.1:{}", forgetful()));
+    let lab = world.person("lab").through(&location, &right);
+    let before = world.objects();
+    let serve = || lab.run(&["serve", "--vault", &location, "--listen", "127.0.0.1:0"]);
+    fails(serve, &[8], &["raced to create one object"]);
+    let said = lab.run(&["doctor"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
+    assert!(said.contains("raced to create one object") && said.contains("write nothing more to this vault"), "{said}");
+    assert_eq!(world.objects(), before);
 }
 
 #[test]
@@ -244,7 +314,8 @@ fn a_clock_five_minutes_off_is_told_by_both_times() {
     for offset in [-330, 330] {
         for (name, args) in [("anna", &["ls", DATA][..]), ("seq", &["put", DATA, "run"]), ("lab", &["rotate", DATA])] {
             let person = world.person(name).in_seconds(offset).through(&server.url(), &[]);
-            fails(|| person.run(args), &[4], &["clock"]);
+            let words = ["this machine's clock says", "the server's says", "set the clock that is wrong"];
+            fails(|| person.run(args), &[4], &words);
         }
     }
     assert_eq!(world.objects(), before);

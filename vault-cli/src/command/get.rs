@@ -100,9 +100,13 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         left_out: keyring.left_out().to_vec(),
     };
     out.result(&done, || {
-        let s = if done.files == 1 { "" } else { "s" };
-        let kept = if done.kept > 0 { format!(" ({} were there already)", done.kept) } else { String::new() };
-        format!("{} file{s}, {}, in {}{kept}", done.files, output::bytes(done.bytes), done.output.display())
+        let kept = if done.kept > 0 { format!(" (there already: {})", done.kept) } else { String::new() };
+        format!(
+            "{}, {}, in {}{kept}",
+            output::count(done.files, "file"),
+            output::bytes(done.bytes),
+            done.output.display()
+        )
     })?;
     keyring.is_complete()
 }

@@ -79,6 +79,27 @@ impl Command {
         matches!(self, Self::Serve(_))
     }
 
+    /// What to do when it was stopped on the way, where anything of it stays.
+    #[must_use]
+    pub const fn when_interrupted(&self) -> Option<&'static str> {
+        match self {
+            Self::Put(_) => {
+                Some("nothing is visible yet, and what was stored is kept: run the same command again to go on")
+            }
+            Self::Get(_) => Some("what was fetched is kept: run the same command again to go on"),
+            Self::Revoke(_) => Some("the revocation may not be complete: run the same command again to finish it"),
+            Self::Init(_)
+            | Self::Join(_)
+            | Self::Member(_)
+            | Self::Dataset(_)
+            | Self::Grant(_)
+            | Self::Rotate(_)
+            | Self::Rm(_)
+            | Self::Doctor(_) => Some("part of it may be done: run the same command again to finish it"),
+            _ => None,
+        }
+    }
+
     /// Runs the verb.
     ///
     /// # Errors

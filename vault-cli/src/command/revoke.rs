@@ -126,14 +126,20 @@ fn text_of(done: &Done) -> String {
     };
     match &done.rotation {
         Some(r) if !r.opened.is_empty() => text.push_str(&format!(
-            "\nepoch {} is sealed to the {} cards that stay; {} manifest keys were re-wrapped, {} old objects deleted",
-            r.epoch, r.sealed_to, r.rewrapped, r.deleted
+            "\nepoch {} is sealed to the {} left; {} re-wrapped, {} deleted",
+            r.epoch,
+            output::count(r.sealed_to, "card"),
+            output::count(r.rewrapped, "manifest key"),
+            output::count(r.deleted, "old object")
         )),
-        Some(r) => text.push_str(&format!("\nepoch {} was not sealed to it; {} old objects deleted", r.epoch, r.deleted)),
+        Some(r) => {
+            let deleted = output::count(r.deleted, "old object");
+            text.push_str(&format!("\nepoch {} was not sealed to it; {deleted} deleted", r.epoch));
+        }
         None => text.push_str("\nits keys still open what is stored until a steward who holds the epoch runs `seqvault rotate`; nothing new is sealed to them"),
     }
     if done.reencrypted_files > 0 {
-        text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));
+        text.push_str(&format!("\nnew keys and bytes: {}", output::count(done.reencrypted_files, "file")));
     }
     for item in &done.remains {
         text.push_str(&format!("\n  remains: {item}"));

@@ -70,13 +70,12 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 fn text_of(done: &Done) -> String {
     let r = &done.rotated;
     let mut text = format!(
-        "{} is in epoch {}, sealed to {} card{}; {} manifest keys re-wrapped, {} old objects deleted",
+        "{} is in epoch {}, sealed to {}; {} re-wrapped, {} deleted",
         done.dataset,
         r.epoch,
-        r.sealed_to,
-        if r.sealed_to == 1 { "" } else { "s" },
-        r.rewrapped,
-        r.deleted
+        output::count(r.sealed_to, "card"),
+        output::count(r.rewrapped, "manifest key"),
+        output::count(r.deleted, "old object")
     );
     for member in &r.unsealed {
         text.push_str(&format!("\n{member} has a grant and no current card: nothing was sealed to it"));
@@ -85,7 +84,7 @@ fn text_of(done: &Done) -> String {
         text.push_str(&format!("\nmanifest {manifest} is void: its sealed key did not open"));
     }
     if done.reencrypted_files > 0 {
-        text.push_str(&format!("\n{} files have new keys and bytes", done.reencrypted_files));
+        text.push_str(&format!("\nnew keys and bytes: {}", output::count(done.reencrypted_files, "file")));
     }
     if r.versions_kept {
         text.push_str(&format!(

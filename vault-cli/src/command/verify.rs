@@ -139,10 +139,8 @@ fn text_of(report: &Report, data: bool) -> String {
             text.push_str(&format!("\n    {problem}"));
         }
         if l.withheld > 0 {
-            text.push_str(&format!(
-                "\n    {} objects are not released to this identity, and were not checked",
-                l.withheld
-            ));
+            let objects = output::count(l.withheld, "object");
+            text.push_str(&format!("\n    {objects} not released to this identity, and not checked"));
         }
     }
     if data {

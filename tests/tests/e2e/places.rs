@@ -189,8 +189,8 @@ fn a_store_that_lost_create_if_absent_is_not_served_and_doctor_says_that_nothing
     let location = mirror::of(&world.path("vault")).location_over(&format!("http://127.0.0.1:{}", forgetful()));
     let lab = world.person("lab").through(&location, &right);
     let before = world.objects();
-    let serve = || lab.run(&["serve", "--vault", &location, "--listen", "127.0.0.1:0"]);
-    fails(serve, &[8], &["raced to create one object"]);
+    let said = lab.run(&["serve", "--vault", &location, "--listen", "127.0.0.1:0"]).fails(8);
+    assert!(said.contains("raced to create one object") && said.contains("what changed at it?"), "{said}");
     let said = lab.run(&["doctor"]);
     let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
     assert!(said.contains("raced to create one object") && said.contains("write nothing more to this vault"), "{said}");

@@ -83,11 +83,9 @@ impl Command {
     #[must_use]
     pub const fn when_interrupted(&self) -> Option<&'static str> {
         match self {
-            Self::Put(_) => {
-                Some("nothing is visible yet, and what was stored is kept: run the same command again to go on")
-            }
+            Self::Put(_) => Some("what was stored is kept: run the same command again to go on"),
             Self::Get(_) => Some("what was fetched is kept: run the same command again to go on"),
-            Self::Revoke(_) => Some("the revocation may not be complete: run the same command again to finish it"),
+            Self::Revoke(_) => Some("it may be half done: run the same command again to finish it"),
             Self::Init(_)
             | Self::Join(_)
             | Self::Member(_)

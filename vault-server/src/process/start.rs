@@ -46,7 +46,8 @@ pub enum StartError {
     Open(#[from] OpenError),
     /// The store does not keep the promise that a ledger rests on.
     #[error(
-        "{0}: no server may run on such a store, because two of its clients could both be told that their entry counts"
+        "{0}: no server may run on such a store, because two of its clients could both be told that their entry counts; what changed at it? An \
+         upgrade or a proxy may have taken away conditional writes (If-None-Match)"
     )]
     Probe(#[source] ProbeError),
     /// The vault ledger does not fold.

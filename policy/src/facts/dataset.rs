@@ -1,0 +1,203 @@
+//! The table of a dataset's fields.
+
+use super::field::{Field, Kind, MANY, Schema, open, open_or_none, sealed, sealed_or_none};
+use super::words::{
+    APPROVALS, ASSAYS, COLLECTIONS, CONTENTS, DEIDENTIFICATION, DESTRUCTION, HARMS, MEANINGS, NATIONAL_LEVELS, ORIGINS,
+    RISKS, SCENARIOS, SECRECY, TIERS,
+};
+use crate::lang::Bilingual;
+
+/// A dataset's fields.
+pub static SCHEMA: Schema = Schema { name: "dataset", fields: FIELDS, groups: GROUPS };
+
+/// An approval or filing under the rules on human genetic resources.
+pub static APPROVAL: Schema = Schema { name: "approval", fields: APPROVAL_FIELDS, groups: &[] };
+
+const GROUPS: &[(&str, Bilingual)] = &[
+    ("parties", Bilingual::fixed("Who owns, keeps and answers for the data", "数据权属：所有者、管理者、控制者")),
+    ("source", Bilingual::fixed("Where the data comes from", "数据来源")),
+    ("content", Bilingual::fixed("What the data is", "数据内容")),
+    ("subjects", Bilingual::fixed("Whose data it is", "数据主体")),
+    (
+        "grading",
+        Bilingual::fixed(
+            "Grading: GB/T 43697-2024, GB/T 39725-2020, GB/T 30534",
+            "分类分级：GB/T 43697-2024、GB/T 39725-2020、GB/T 30534",
+        ),
+    ),
+    ("consent", Bilingual::fixed("Informed consent", "知情同意")),
+    ("ethics", Bilingual::fixed("Ethics review", "伦理审查")),
+    ("assessment", Bilingual::fixed("Personal information impact assessment", "个人信息保护影响评估")),
+    ("deidentification", Bilingual::fixed("De-identification", "去标识化")),
+    ("hgr", Bilingual::fixed("Human genetic resources", "人类遗传资源")),
+    ("keeping", Bilingual::fixed("Storage, retention, destruction", "存储、保存期限、销毁")),
+];
+
+const FIELDS: &[Field] = &[
+    sealed("parties.owner", Kind::Text, "Who owns the data?", "数据所有者"),
+    sealed("parties.steward", Kind::Text, "Who keeps it?", "数据管理者"),
+    open(
+        "parties.controller",
+        Kind::Text,
+        "Legal identifier of the controller (unified social credit code or the like)",
+        "控制者的法定标识（统一社会信用代码等）",
+    ),
+    open("parties.owner_is_chinese", Kind::Flag, "Is the owner a Chinese party?", "所有者是否为中方单位"),
+    open(
+        "parties.critical_operator",
+        Kind::Flag,
+        "Is the provider an operator of critical information infrastructure?",
+        "提供方是否为关键信息基础设施运营者",
+    ),
+    sealed("source.collector", Kind::Text, "Who collected it?", "采集者"),
+    open(
+        "source.collector_is_foreign",
+        Kind::Flag,
+        "Did a foreign party collect or preserve it in China?",
+        "是否由外方在我国境内采集或者保藏",
+    ),
+    sealed_or_none("source.batch", Kind::Text, "Which batch or run?", "批次"),
+    sealed("source.basis", Kind::Word(COLLECTIONS), "On what did the collection rest?", "采集依据"),
+    sealed_or_none("source.licence", Kind::Text, "Under which licence was it obtained?", "许可"),
+    sealed_or_none("source.custody", Kind::Hash, "Hash of the document on the chain of custody", "流转链文件的散列值"),
+    open("content.kinds", Kind::Words(CONTENTS), "What does it contain?", "包含哪些内容"),
+    open("content.assays", Kind::Words(ASSAYS), "By which assays?", "检测方法"),
+    open(
+        "content.tier",
+        Kind::Word(TIERS),
+        "Which tier of content? A tier is a dataset of its own",
+        "内容层级（每一层级单独为一个数据集）",
+    ),
+    sealed("content.clinical_meaning", Kind::Word(MEANINGS), "Is the clinical meaning clear?", "临床意义是否明确"),
+    sealed_or_none("content.reference", Kind::Text, "Reference build", "参考基因组版本"),
+    sealed("content.instrument", Kind::Text, "Instrument", "测序仪"),
+    sealed_or_none("content.pipeline", Kind::Text, "Pipeline and its version", "分析流程及版本"),
+    open("subjects.count", Kind::Number(0, MANY), "How many persons, each counted once?", "不重复计的人数"),
+    sealed_or_none(
+        "subjects.marked",
+        Kind::Number(0, MANY),
+        "How many of them are in the set of marks?",
+        "其中有标记的人数",
+    ),
+    sealed_or_none("subjects.marks", Kind::Hash, "Hash of the set of marks", "标记集合的散列值"),
+    open("subjects.origin", Kind::Words(ORIGINS), "Where do the persons come from?", "数据主体来源地"),
+    open("subjects.us_persons", Kind::Number(0, MANY), "How many US persons?", "美国人士的人数"),
+    open("subjects.minors", Kind::Flag, "Is anybody under 14?", "是否包含不满十四周岁的未成年人"),
+    open("subjects.important_family", Kind::Flag, "Is an important genetic family in it?", "是否涉及重要遗传家系"),
+    open("subjects.listed_region", Kind::Flag, "Is a population of a listed region in it?", "是否涉及特定地区人群"),
+    open(
+        "subjects.public_interest",
+        Kind::Flag,
+        "Could it otherwise touch public health, national security or public interest?",
+        "是否可能影响公众健康、国家安全和社会公共利益",
+    ),
+    open("subjects.special_disease", Kind::Flag, "Does it detail special diseases?", "是否为特殊病种的详细资料"),
+    open("subjects.population_genetics", Kind::Flag, "Does it involve population genetics?", "是否涉及人群遗传学"),
+    open("subjects.identifying", Kind::Flag, "Does it identify persons directly?", "能否直接标识个人身份"),
+    open(
+        "grading.national_security",
+        Kind::Word(HARMS),
+        "Harm to national security if leaked, changed or misused",
+        "对国家安全的影响程度",
+    ),
+    open("grading.economy", Kind::Word(HARMS), "Harm to the economy", "对经济运行的影响程度"),
+    open("grading.social_order", Kind::Word(HARMS), "Harm to social order", "对社会秩序的影响程度"),
+    open("grading.public_interest", Kind::Word(HARMS), "Harm to public interest", "对公共利益的影响程度"),
+    open("grading.organisations", Kind::Word(HARMS), "Harm to the rights of organisations", "对组织权益的影响程度"),
+    open("grading.persons", Kind::Word(HARMS), "Harm to the rights of persons", "对个人权益的影响程度"),
+    open(
+        "grading.national_level",
+        Kind::Word(NATIONAL_LEVELS),
+        "Level under GB/T 43697-2024, as graded",
+        "GB/T 43697-2024 级别（定级结果）",
+    ),
+    sealed_or_none("grading.sublevel", Kind::Number(1, 4), "Sub-level of general data", "一般数据的子级别"),
+    open(
+        "grading.important_data",
+        Kind::Flag,
+        "Is it in a catalogue of important data, or was it told to be?",
+        "是否列入重要数据目录或被告知为重要数据",
+    ),
+    open(
+        "grading.health_level",
+        Kind::Number(1, 5),
+        "Level under GB/T 39725-2020, as graded",
+        "GB/T 39725-2020 级别（定级结果）",
+    ),
+    open("grading.secrecy", Kind::Word(SECRECY), "Secrecy label", "保密等级"),
+    sealed("grading.reasons", Kind::Text, "Reasons of the grading", "定级理由"),
+    sealed("grading.grader", Kind::Text, "Who graded?", "定级人"),
+    sealed_or_none("grading.confirmer", Kind::Text, "Who confirmed?", "确认人"),
+    sealed("grading.day", Kind::Day, "When?", "定级日期"),
+    open("consent.given", Kind::Flag, "Was informed consent given beforehand?", "是否事先取得知情同意"),
+    open("consent.is_basis", Kind::Flag, "Is consent the legal basis of the handling?", "是否以同意为处理的合法性基础"),
+    sealed_or_none("consent.form", Kind::Text, "Version of the form", "知情同意书版本"),
+    sealed_or_none("consent.form_hash", Kind::Hash, "Hash of the form", "知情同意书的散列值"),
+    open(
+        "consent.separate",
+        Kind::Flag,
+        "Is there separate consent to sharing with another controller?",
+        "向其他控制者提供是否取得单独同意",
+    ),
+    sealed("consent.written", Kind::Flag, "Is it in writing?", "是否为书面同意"),
+    open_or_none(
+        "consent.guardian",
+        Kind::Flag,
+        "Did the guardians of those under 14 consent?",
+        "不满十四周岁者的监护人是否同意",
+    ),
+    open("consent.purposes", Kind::Words(SCENARIOS), "Which purposes does it cover?", "同意涵盖的用途"),
+    open_or_none("consent.duo", Kind::Duo, "Which DUO codes does it have?", "同意的 DUO 代码"),
+    open(
+        "consent.cross_border",
+        Kind::Flag,
+        "Is there separate consent to providing it abroad?",
+        "向境外提供是否取得单独同意",
+    ),
+    sealed("consent.onward", Kind::Flag, "Does it allow onward sharing?", "是否同意再次共享"),
+    open_or_none("consent.expiry", Kind::Day, "Last day on which it holds", "同意的有效期末日"),
+    open("consent.withdrawn", Kind::Flag, "Was it withdrawn for the dataset as a whole?", "是否已整体撤回同意"),
+    open(
+        "consent.purpose_over",
+        Kind::Flag,
+        "Is its purpose reached, or can't it be any more?",
+        "处理目的是否已实现或无法实现",
+    ),
+    open("ethics.approved", Kind::Flag, "Was the ethics review passed?", "是否通过伦理审查"),
+    sealed_or_none("ethics.number", Kind::Text, "Number of the approval", "伦理批件号"),
+    sealed_or_none("ethics.committee", Kind::Text, "Committee", "伦理委员会"),
+    sealed_or_none("ethics.scope", Kind::Words(SCENARIOS), "Its scope", "批准范围"),
+    open_or_none("ethics.expiry", Kind::Day, "Last day on which it holds", "伦理批件的有效期末日"),
+    open("assessment.done", Kind::Flag, "Was the impact assessment made?", "是否完成影响评估"),
+    sealed_or_none("assessment.day", Kind::Day, "When?", "评估日期"),
+    sealed_or_none("assessment.hash", Kind::Hash, "Hash of its report", "评估报告的散列值"),
+    open("deidentification.method", Kind::Word(DEIDENTIFICATION), "Method", "方法"),
+    open("deidentification.residual_risk", Kind::Word(RISKS), "Residual risk of re-identification", "残余重标识风险"),
+    open(
+        "hgr.applies",
+        Kind::Flag,
+        "Does the owner hold it to be human genetic resource information?",
+        "所有者是否认定为人类遗传资源信息",
+    ),
+    open_or_none(
+        "hgr.approvals",
+        Kind::Rows(&APPROVAL),
+        "Approved cooperations and filed trials",
+        "已批准的国际合作、已备案的临床试验",
+    ),
+    sealed("keeping.region", Kind::Country, "Where is it stored?", "存储地"),
+    open_or_none("keeping.retention", Kind::Day, "Last day of its retention", "保存期限末日"),
+    sealed_or_none("keeping.destruction", Kind::Word(DESTRUCTION), "What happens then?", "期满后的处置方式"),
+];
+
+const APPROVAL_FIELDS: &[Field] = &[
+    open("kind", Kind::Word(APPROVALS), "Approval or filing?", "审批或者备案"),
+    open("number", Kind::Text, "Its number", "批件号或备案号"),
+    open("project", Kind::Text, "Project, as grants name it", "项目（与授权中的写法一致）"),
+    open("parties", Kind::Texts, "Legal identifiers of the parties that it names", "列明的各方单位的法定标识"),
+    open("purposes", Kind::Words(SCENARIOS), "Its purposes", "用途"),
+    open("from", Kind::Day, "First day on which it holds", "有效期首日"),
+    open_or_none("expiry", Kind::Day, "Last day on which it holds", "有效期末日"),
+    sealed_or_none("document", Kind::Hash, "Hash of the document", "文件的散列值"),
+    sealed_or_none("receipt", Kind::Text, "Receipt of the information backup", "信息备份回执号"),
+];

@@ -1,0 +1,150 @@
+//! Counting people once across datasets without showing who they are.
+//!
+//! A person's mark is a keyed hash of an identifier under the vault's subject key, which only stewards hold: the same person has
+//! the same mark in every dataset, and nobody without the key can try identity numbers against it. Who has no mark counts
+//! as a person of their own each time, so a count errs towards more.
+
+use std::collections::BTreeSet;
+
+use vault_core::hazmat::kdf::{expand_sha256, sha256};
+use vault_core::ids::Digest;
+use vault_core::secret::Secret32;
+
+/// What a mark is bound to besides the person.
+const LABEL: &[u8] = b"seqvault/v1/subject-mark";
+
+/// A person, as those who hold the subject key tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark([u8; 32]);
+
+impl Mark {
+    /// The mark of a person by an identifier of a scheme, such as `cn-id` and an identity number. Both are compared without
+    /// regard to case of ASCII letters and to white space, since registries differ in them; nothing else is made alike.
+    #[must_use]
+    pub fn derive(key: &Secret32, scheme: &str, identifier: &str) -> Self {
+        let plain = |text: &str| -> Vec<u8> {
+            let kept = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase());
+            kept.collect::<String>().into_bytes()
+        };
+        let mut info = LABEL.to_vec();
+        for part in [plain(scheme), plain(identifier)] {
+            info.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            info.extend_from_slice(&part);
+        }
+        Self(*expand_sha256(key, &info).expose())
+    }
+
+    /// A mark that was read back.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// The marks of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Marks(BTreeSet<Mark>);
+
+impl Marks {
+    /// How many persons have a mark.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Whether nobody has.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The stored form: the marks one after another, ascending.
+    #[must_use]
+    pub fn emit(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|mark| mark.0).collect()
+    }
+
+    /// Reads the stored form; `None` if it is not marks, ascending and without repeats.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (marks, rest) = bytes.as_chunks::<32>();
+        (rest.is_empty() && marks.is_sorted_by(|a, b| a < b)).then(|| marks.iter().copied().map(Mark).collect())
+    }
+
+    /// What facts say of the set.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(sha256(&self.emit()))
+    }
+}
+
+impl FromIterator<Mark> for Marks {
+    fn from_iter<I: IntoIterator<Item = Mark>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+/// The subjects of one dataset that a recipient was given, or is about to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portion {
+    /// How many persons; `None` if nobody knows.
+    pub count: Option<u64>,
+    /// Those with a mark.
+    pub marks: Marks,
+}
+
+/// How many different persons there are in all portions together, at most. `None` if a count is unknown.
+///
+/// A portion of more marks than persons counts by its marks: the declared count is then too low.
+#[must_use]
+pub fn cumulative<'a>(portions: impl IntoIterator<Item = &'a Portion>) -> Option<u64> {
+    let (mut seen, mut unmarked) = (BTreeSet::new(), 0u64);
+    for portion in portions {
+        unmarked = unmarked.saturating_add(portion.count?.saturating_sub(portion.marks.len()));
+        seen.extend(portion.marks.0.iter().copied());
+    }
+    Some(unmarked.saturating_add(seen.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> Secret32 {
+        Secret32::take(&mut [byte; 32])
+    }
+
+    #[test]
+    fn one_person_has_one_mark_a_key() {
+        let mark = Mark::derive(&key(1), "cn-id", "11010519491231002X");
+        assert_eq!(mark, Mark::derive(&key(1), "CN-ID", " 1101 0519 4912 31002x"));
+        assert_ne!(mark, Mark::derive(&key(2), "cn-id", "11010519491231002X"));
+        assert_ne!(mark, Mark::derive(&key(1), "passport", "11010519491231002X"));
+        // The parts can't be shifted into each other.
+        assert_ne!(Mark::derive(&key(1), "a", "bc"), Mark::derive(&key(1), "ab", "c"));
+    }
+
+    #[test]
+    fn marked_people_count_once_and_unmarked_ones_each_time() {
+        let marks = |range: core::ops::Range<u8>| range.map(|n| Mark([n; 32])).collect::<Marks>();
+        let portion = |count, range| Portion { count: Some(count), marks: marks(range) };
+        assert_eq!(cumulative([&portion(10, 0..10), &portion(10, 0..10)]), Some(10));
+        assert_eq!(cumulative([&portion(10, 0..10), &portion(10, 5..15)]), Some(15));
+        assert_eq!(cumulative([&portion(10, 0..4), &portion(10, 0..4)]), Some(16));
+        assert_eq!(cumulative([&portion(10, 0..0), &portion(10, 0..0)]), Some(20));
+        assert_eq!(cumulative([&portion(3, 0..10)]), Some(10), "a declared count below the marks is not believed");
+        let open = Portion { count: None, marks: marks(0..3) };
+        assert_eq!(cumulative([&portion(10, 0..4), &open]), None);
+    }
+
+    #[test]
+    fn marks_read_back_and_disorder_is_refused() {
+        let marks = (0..5).map(|n| Mark([n; 32])).collect::<Marks>();
+        let bytes = marks.emit();
+        assert_eq!(Marks::parse(&bytes), Some(marks.clone()));
+        assert_eq!(Marks::parse(&bytes[1..]), None);
+        assert_eq!(Marks::parse(&[[1u8; 32], [0u8; 32]].concat()), None);
+        assert_eq!(Marks::parse(&[[1u8; 32], [1u8; 32]].concat()), None);
+        assert_eq!(marks.digest(), Marks::parse(&bytes).unwrap().digest());
+    }
+}

@@ -1,0 +1,436 @@
+//! The decision: every rule of every pack asked, the worst answer taken, and everything that led to it reported.
+
+use std::collections::BTreeSet;
+
+use vault_core::ids::Digest;
+
+use super::condition::{Answers, Condition};
+use super::inputs::{Input, View};
+use super::pack::{Cite, Pack, Rule, Standing, Verdict};
+use super::trace::Trace;
+use crate::day::Day;
+use crate::facts::{Answer, Dataset, Grant, Member, Record, Value};
+use crate::lang::{Bilingual, Lang};
+use crate::ternary::Ternary;
+
+/// Facts with the hash under which a ledger holds them: the dataset's and the grant's facts, the member's INFO (spec 5.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Stated<'a, T> {
+    /// The facts.
+    pub facts: &'a T,
+    /// The hash of what states them.
+    pub digest: Digest,
+}
+
+/// What a recipient and a provider will have after this grant, each person once. `None`: nobody knows, which blocks where a rule asks.
+///
+/// A total that is below the dataset's own count is taken to be that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exposure {
+    /// Persons whose data the ultimate recipient will have: the total of its exposure ledger with this grant's reservation.
+    pub recipient: Option<u64>,
+    /// Persons whose data the provider will have exported since the first of January.
+    pub exported_this_year: Option<u64>,
+}
+
+/// What is to be decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The dataset's facts.
+    pub dataset: Stated<'a, Dataset>,
+    /// The recipient's.
+    pub member: Stated<'a, Member>,
+    /// The grant's.
+    pub grant: Stated<'a, Grant>,
+    /// The level that the dataset's statement is signed with, 1 to 5.
+    pub level: u8,
+    /// Whether `grade-confirmed` stands for the present facts and level.
+    pub grade_confirmed: bool,
+    /// The totals.
+    pub exposure: Exposure,
+    /// Seconds since 1970: of a statement, its `time`.
+    pub now: u64,
+}
+
+/// What may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The key may be sealed.
+    Allow,
+    /// Not until the missing evidence is given.
+    Blocked,
+    /// Not at all.
+    Deny,
+}
+
+impl Outcome {
+    /// Its word in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Blocked => "blocked",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// Its word for people.
+    #[must_use]
+    pub const fn say(self, lang: Lang) -> &'static str {
+        match (self, lang) {
+            (outcome, Lang::En) => outcome.name(),
+            (Self::Allow, Lang::Zh) => "允许",
+            (Self::Blocked, Lang::Zh) => "暂不允许",
+            (Self::Deny, Lang::Zh) => "拒绝",
+        }
+    }
+}
+
+/// What a rule did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// It tells.
+    Note,
+    /// Its regime allows.
+    Allow,
+    /// It would block, and its evidence is there.
+    Cleared,
+    /// It blocks, or might: a fact is unknown.
+    Blocked,
+    /// It denies.
+    Deny,
+}
+
+impl Effect {
+    /// Its word in traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Allow => "allow",
+            Self::Cleared => "cleared",
+            Self::Blocked => "blocked",
+            Self::Deny => "deny",
+        }
+    }
+
+    const fn say(self, lang: Lang) -> &'static str {
+        match (self, lang) {
+            (effect, Lang::En) => effect.name(),
+            (Self::Note, Lang::Zh) => "说明",
+            (Self::Allow, Lang::Zh) => "允许",
+            (Self::Cleared, Lang::Zh) => "已满足",
+            (Self::Blocked, Lang::Zh) => "暂不允许",
+            (Self::Deny, Lang::Zh) => "拒绝",
+        }
+    }
+}
+
+/// A rule that fired, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// The pack.
+    pub pack: String,
+    /// The rule; the regime's name where no rule of it allows.
+    pub rule: String,
+    /// The row of the table.
+    pub row: String,
+    /// What it did.
+    pub effect: Effect,
+    /// What it says.
+    pub text: Bilingual,
+    /// The evidence that would lift a block.
+    pub evidence: Option<Bilingual>,
+    /// Where it stands.
+    pub cites: Vec<Cite>,
+    /// The facts that it rests on, with their answers.
+    pub facts: Vec<(Input, Answer)>,
+    /// The facts that have to be known first; empty if the rule certainly fired.
+    pub unknown: Vec<Input>,
+    /// What a standing grant needs, if the rule certainly denies or blocks.
+    pub standing: Option<Standing>,
+}
+
+/// One of the six ends of a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The fact that says it.
+    pub what: &'static str,
+    /// The last day.
+    pub last: Answer,
+}
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The worst of all packs.
+    pub outcome: Outcome,
+    /// Every rule that fired, worst first.
+    pub fired: Vec<Fired>,
+    /// The six ends.
+    pub ends: Vec<End>,
+    /// When a grant has to end at the latest: seconds since 1970. `None` if nothing that is known ends it.
+    pub expires: Option<u64>,
+    /// Approvals that a grant needs by the rules; the vault's genesis may ask for more.
+    pub approvals: u8,
+    /// Whether the persons have to be reserved in the exposure ledger of the ultimate recipient before the grant.
+    pub counted: bool,
+    /// The record of the decision, for the statement.
+    pub trace: Trace,
+}
+
+impl Decision {
+    /// What a grant that stands already needs now: nothing, to rest, or to end.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        let worst = self.fired.iter().filter_map(|fired| fired.standing).max();
+        worst.or((self.outcome != Outcome::Allow).then_some(Standing::Suspend))
+    }
+
+    /// The rules that stand in the way.
+    pub fn missing(&self) -> impl Iterator<Item = &Fired> {
+        self.fired.iter().filter(|fired| fired.effect >= Effect::Blocked)
+    }
+
+    /// The decision in words.
+    #[must_use]
+    pub fn explain(&self, lang: Lang) -> String {
+        let mut lines = vec![self.outcome.say(lang).to_owned()];
+        for fired in &self.fired {
+            fired.explain(lang, &mut lines);
+        }
+        let (approvals, expires) = match lang {
+            Lang::En => (
+                format!("approvals needed: {}", self.approvals),
+                "ends at the latest on the last of these days, whichever comes first:",
+            ),
+            Lang::Zh => (format!("所需批准数：{}", self.approvals), "授权最迟在下列日期中最早的一日届满："),
+        };
+        lines.push(approvals);
+        lines.push(expires.to_owned());
+        for end in &self.ends {
+            let ask = Input::named(end.what).map_or("", |input| input.ask().say(lang));
+            lines.push(format!("  {}: {} ({ask})", end.what, end.last.show()));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Fired {
+    fn explain(&self, lang: Lang, lines: &mut Vec<String>) {
+        let cites: Vec<_> = self.cites.iter().map(|cite| format!("{} ({})", cite.place, cite.certainty)).collect();
+        lines.push(format!("{} {} [{}] {}", self.effect.say(lang), self.rule, self.row, self.text.say(lang)));
+        lines.push(format!("    {}", cites.join("; ")));
+        let (because, evidence, unknown) = match lang {
+            Lang::En => ("because", "missing", "has to be known"),
+            Lang::Zh => ("依据", "所缺证据", "须先查明"),
+        };
+        for (input, answer) in &self.facts {
+            lines.push(format!("    {because}: {input} = {} ({})", answer.show(), input.ask().say(lang)));
+        }
+        for input in &self.unknown {
+            lines.push(format!("    {unknown}: {input} ({})", input.ask().say(lang)));
+        }
+        if let Some(text) = self.evidence.as_ref().filter(|_| self.effect == Effect::Blocked) {
+            lines.push(format!("    {evidence}: {}", text.say(lang)));
+        }
+    }
+}
+
+/// Decides a case under the packs in force. Without a pack nothing is allowed.
+#[must_use]
+pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
+    let mut fired = Vec::new();
+    let (mut approvals, mut counted, mut expires, mut ends) = (0, false, None::<u64>, Vec::new());
+    for pack in packs {
+        let Some(today) = Day::of(case.now, pack.offset) else {
+            fired.push(unfit(&pack.name, "the time is outside the years 1900 to 9999", "时间超出 1900 至 9999 年"));
+            continue;
+        };
+        let view = View { case, today };
+        let asked = Asked::new(pack, &view);
+        approvals = approvals.max(asked.run(&mut fired));
+        counted |= pack.counted.as_ref().is_some_and(|counted| !counted.evaluate(&asked).is_no());
+        ends = view.ends().to_vec();
+        for end in &ends {
+            if let Answer::Value(Value::Day(day)) = end.last {
+                expires = Some(expires.unwrap_or(u64::MAX).min(day.over(pack.offset)));
+            }
+        }
+    }
+    if packs.is_empty() {
+        fired.push(unfit("none", "no rule pack is in force", "没有生效的规则包"));
+    }
+    fired.sort_by(|a, b| (b.effect, &a.pack, &a.rule).cmp(&(a.effect, &b.pack, &b.rule)));
+    let outcome = match fired.first().map(|fired| fired.effect) {
+        Some(Effect::Deny) => Outcome::Deny,
+        Some(Effect::Blocked) => Outcome::Blocked,
+        _ => Outcome::Allow,
+    };
+    let trace = Trace::of(case, packs, outcome, &fired, expires, approvals);
+    Decision { outcome, fired, ends, expires, approvals, counted, trace }
+}
+
+/// A block that no rule of a pack makes.
+fn unfit(pack: &str, en: &'static str, zh: &'static str) -> Fired {
+    Fired {
+        pack: pack.to_owned(),
+        rule: "engine".to_owned(),
+        row: "-".to_owned(),
+        effect: Effect::Blocked,
+        text: Bilingual::fixed(en, zh),
+        evidence: None,
+        cites: Vec::new(),
+        facts: Vec::new(),
+        unknown: Vec::new(),
+        standing: None,
+    }
+}
+
+/// A pack and the answers to everything that it asks.
+struct Asked<'a> {
+    pack: &'a Pack,
+    view: &'a View<'a>,
+    derived: Record,
+    defined: Vec<Ternary>,
+}
+
+impl Answers for Asked<'_> {
+    fn answer(&self, input: Input) -> &Answer {
+        self.view.answer(input, &self.derived)
+    }
+
+    fn today(&self) -> Day {
+        self.view.today
+    }
+
+    fn defined(&self, place: usize) -> Ternary {
+        self.defined.get(place).copied().unwrap_or(Ternary::Unknown)
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn new(pack: &'a Pack, view: &'a View<'a>) -> Self {
+        let mut asked = Self { pack, view, derived: view.compute(), defined: Vec::new() };
+        // Each definition uses earlier ones only.
+        for meaning in &pack.defines {
+            let value = meaning.evaluate(&asked);
+            asked.defined.push(value);
+        }
+        asked
+    }
+
+    /// Asks every rule in effect; returns the approvals that are needed.
+    fn run(&self, into: &mut Vec<Fired>) -> u8 {
+        let mut approvals = 0;
+        let mut allowed = BTreeSet::new();
+        let mut stopped = BTreeSet::new();
+        for rule in self.in_effect() {
+            let holds = rule.when.evaluate(self);
+            if !holds.is_no() {
+                approvals = approvals.max(rule.approvals);
+            }
+            let Some(fired) = self.fire(rule, holds) else { continue };
+            match fired.effect {
+                Effect::Allow => {
+                    allowed.insert(rule.regime);
+                }
+                Effect::Blocked | Effect::Deny => {
+                    stopped.insert(rule.regime);
+                }
+                Effect::Note | Effect::Cleared => {}
+            }
+            into.push(fired);
+        }
+        for (place, regime) in self.pack.regimes.iter().enumerate().filter(|(_, regime)| regime.needs_allow) {
+            // Where a rule stands in the way already, that none allows is no news.
+            if !allowed.contains(&place) && !stopped.contains(&place) {
+                into.push(self.none_allows(place, &regime.id));
+            }
+        }
+        approvals
+    }
+
+    fn in_effect(&self) -> impl Iterator<Item = &'a Rule> {
+        let today = self.view.today;
+        self.pack.rules.iter().filter(move |rule| rule.from <= today && rule.to.is_none_or(|to| today <= to))
+    }
+
+    /// What a rule does; `None` if it has nothing to say.
+    fn fire(&self, rule: &Rule, holds: Ternary) -> Option<Fired> {
+        let lifted = rule.until.as_ref().map_or(Ternary::No, |until| until.evaluate(self));
+        let stands = holds.and(!lifted);
+        let effect = match (rule.outcome, stands) {
+            (Verdict::Blocked, Ternary::No) if holds.is_yes() => Effect::Cleared,
+            (_, Ternary::No) => return None,
+            (Verdict::Note, Ternary::Yes) => Effect::Note,
+            (Verdict::Allow, Ternary::Yes) => Effect::Allow,
+            // What is not certain never allows, and tells nothing.
+            (Verdict::Note | Verdict::Allow, Ternary::Unknown) => return None,
+            (Verdict::Deny, Ternary::Yes) => Effect::Deny,
+            // An unknown fact stops as a block does, until it is known.
+            (Verdict::Deny, Ternary::Unknown) | (Verdict::Blocked, Ternary::Yes | Ternary::Unknown) => Effect::Blocked,
+        };
+        let (facts, unknown) = self.rests_on(rule, stands);
+        let certain = stands.is_yes();
+        Some(Fired {
+            pack: self.pack.name.clone(),
+            rule: rule.id.clone(),
+            row: rule.row.clone(),
+            effect,
+            text: rule.text.clone(),
+            evidence: rule.evidence.clone(),
+            cites: rule.cites.clone(),
+            facts,
+            unknown: if certain || effect == Effect::Cleared { Vec::new() } else { unknown },
+            standing: (certain && rule.outcome.outcome().is_some()).then_some(rule.standing),
+        })
+    }
+
+    fn rests_on(&self, rule: &Rule, stands: Ternary) -> (Vec<(Input, Answer)>, Vec<Input>) {
+        let mut cited = BTreeSet::new();
+        let mut cite = |condition: &Condition| condition.cite(self, &self.pack.defines, &mut cited);
+        match &rule.until {
+            // Of an unknown block both halves may have to be known; of a certain one both are.
+            Some(until) => {
+                if stands == Ternary::Unknown {
+                    for half in [&rule.when, until] {
+                        if half.evaluate(self) == Ternary::Unknown {
+                            cite(half);
+                        }
+                    }
+                } else {
+                    cite(&rule.when);
+                    cite(until);
+                }
+            }
+            None => cite(&rule.when),
+        }
+        let mut unknown = BTreeSet::new();
+        let mut facts = Vec::new();
+        for input in cited {
+            match self.answer(input) {
+                Answer::Unknown => unknown.extend(self.view.unknown_behind(input, &self.derived)),
+                known => facts.push((input, known.clone())),
+            }
+        }
+        (facts, unknown.into_iter().collect())
+    }
+
+    fn none_allows(&self, place: usize, id: &str) -> Fired {
+        let mut unknown = BTreeSet::new();
+        for rule in self.in_effect().filter(|rule| rule.regime == place && rule.outcome == Verdict::Allow) {
+            if rule.when.evaluate(self) == Ternary::Unknown {
+                unknown.extend(self.rests_on(rule, Ternary::Unknown).1);
+            }
+        }
+        let title = self.pack.regimes.get(place).map(|regime| &regime.title);
+        let (en, zh) = title.map_or(("", ""), |title| (title.say(Lang::En), title.say(Lang::Zh)));
+        Fired {
+            rule: id.to_owned(),
+            text: Bilingual::made(format!("no rule allows it: {en}"), format!("没有规则允许：{zh}")),
+            unknown: unknown.into_iter().collect(),
+            ..unfit(&self.pack.name, "", "")
+        }
+    }
+}

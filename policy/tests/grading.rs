@@ -114,7 +114,7 @@ fn unknown_facts_leave_a_range_and_are_named() {
 #[test]
 fn a_signed_level_is_compared_with_the_proposal_and_with_the_grading() {
     let settled = facts(&[("method", "\"none\"")]);
-    assert_eq!(health::is_too_low(&settled, 3), Ternary::Unknown, "nobody wrote what it was graded as");
+    assert_eq!(health::is_too_low(&settled, 4), Ternary::Unknown, "nobody wrote what it was graded as");
     let graded =
         Dataset::parse_toml(&format!("{}\n", QUIET.replace("[grading]", "[grading]\nhealth_level = 4"))).unwrap();
     assert_eq!(health::is_too_low(&graded, 3), Ternary::Yes);

@@ -51,7 +51,7 @@ fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
         ("cites = [\"S House rules 1\"]", "cites = [\"House rules 1\"]", "a citation is a mark S, L, M or U"),
         ("cites = [\"S House rules 1\"]", "cites = []", "names no source"),
         ("cites = [\"S House rules 1\"]\n", "", "rule house-1.cites: missing"),
-        ("from = 2026-01-01", "from = 2026-02-30", "is no day"),
+        ("from = 2026-01-01", "from = \"2026-02-30\"", "is no day"),
         ("from = 2026-01-01", "from = 2026-01-01\nto = 2025-12-31", "this day is before from"),
         ("outcome = \"deny\"", "outcome = \"forbid\"", "no such outcome: \"forbid\""),
         ("regime = \"house\"", "regime = \"home\"", "no such regime: \"home\""),
@@ -66,7 +66,11 @@ fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
         ("utc_offset_minutes = 480\n", "", "pack.utc_offset_minutes: missing"),
         ("version = \"1\"", "version = 1", "expected a text in quotes, found integer"),
         ("when = \"company\"", "whem = \"company\"", "no such field (did you mean \"when\"?)"),
-        ("when = \"company\"", "when = \"compony\"", "\"compony\" is not defined before here (company)"),
+        (
+            "when = \"company\"",
+            "when = \"compony\"",
+            "\"compony\" is not defined before here (did you mean \"company\"?)",
+        ),
         ("when = \"company\"", "when = \"company and\"", "ends too early"),
         ("when = \"company\"", "when = \"(company\"", "expected \")\""),
         ("when = \"company\"", "when = \"company company\"", "unexpected \"company\""),
@@ -74,7 +78,7 @@ fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
         (
             "when = \"company\"",
             "when = \"member.legal.knd = enterprise\"",
-            "no fact \"member.legal.knd\" (member.legal.kind)",
+            "no fact \"member.legal.knd\" (did you mean \"member.legal.kind\"?)",
         ),
         ("when = \"company\"", "when = \"member.legal.kind = company\"", "\"company\" is no answer to legal.kind"),
         (
@@ -132,7 +136,7 @@ fn a_condition_that_is_wrong_is_shown_at_its_place() {
     assert_eq!(
         problems.say(Lang::En),
         format!(
-            "line {line}, column 21: rule house-2.when: condition: no fact \"dataset.subjects.cuont\" (dataset.subjects.count)"
+            "line {line}, column 21: rule house-2.when: condition: no fact \"dataset.subjects.cuont\" (did you mean \"dataset.subjects.count\"?)"
         )
     );
 }

@@ -14,13 +14,21 @@ use crate::lang::{Bilingual, Lang};
 use crate::ternary::Ternary;
 
 /// Facts with the hash under which a ledger holds them: the dataset's and the grant's facts, the member's INFO (spec 5.1).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Stated<'a, T> {
     /// The facts.
     pub facts: &'a T,
     /// The hash of what states them.
     pub digest: Digest,
 }
+
+impl<T> Clone for Stated<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Stated<'_, T> {}
 
 /// What a recipient and a provider will have after this grant, each person once. `None`: nobody knows, which blocks where a rule asks.
 ///

@@ -120,7 +120,7 @@ impl<'a> Parser<'a> {
         join: fn(Vec<Condition>) -> Condition,
     ) -> Result<Condition, Wrong> {
         let first = part(self, depth)?;
-        if !self.peek().is_some_and(|(_, token)| *token == word) {
+        if self.peek().is_none_or(|(_, token)| *token != word) {
             return Ok(first);
         }
         let mut parts = vec![first];
@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
                     wrong(
                         at,
                         format!("\"{name}\" is not defined before here{}", hint(near)),
-                        format!("“{name}”在此之前没有定义{}", hint(near)),
+                        format!("“{name}”在此之前没有定义{}", hint_zh(near)),
                     )
                 }
             },
@@ -244,7 +244,11 @@ fn input(at: usize, name: &str) -> Result<Input, Wrong> {
             SCOPES.iter().flat_map(|(scope, schema)| schema.fields.iter().map(move |f| format!("{scope}.{}", f.path)));
         let names: Vec<String> = names.collect();
         let near = nearest(name, names.iter().map(String::as_str));
-        return wrong(at, format!("no fact \"{name}\"{}", hint(near)), format!("没有“{name}”这一事实{}", hint(near)));
+        return wrong(
+            at,
+            format!("no fact \"{name}\"{}", hint(near)),
+            format!("没有“{name}”这一事实{}", hint_zh(near)),
+        );
     };
     if input.field().seen == Seen::Sealed {
         return wrong(
@@ -313,6 +317,10 @@ fn mismatch<T>(at: usize, kind: Kind) -> Result<T, Wrong> {
     )
 }
 
+fn hint_zh(near: Option<&str>) -> String {
+    near.map(|near| format!("（是否想写“{near}”？）")).unwrap_or_default()
+}
+
 fn hint(near: Option<&str>) -> String {
-    near.map(|near| format!(" ({near}?)")).unwrap_or_default()
+    near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Cases for tests: facts by full name, rendered to the files that people write, so that every test goes through the parser.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! How long a decision takes: the median of one, and ten thousand datasets one after another.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints and may unwrap")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench prints and may unwrap")]
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock")]
 
 #[path = "../tests/scene/mod.rs"]

@@ -1,6 +1,6 @@
 //! Facts as people write them, as statements hold them, and what is wrong with them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may unwrap and index")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may unwrap, index and panic")]
 
 use serde_json::Value as Json;
 use vault_core::json;

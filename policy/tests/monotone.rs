@@ -1,6 +1,6 @@
 //! What unknown facts may do: never allow what some answer would block or deny, and never deny what some answer would allow.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may unwrap and index")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may unwrap, index and panic")]
 
 mod scene;
 
@@ -142,10 +142,11 @@ fn no_single_unknown_fact_allows_what_one_of_its_answers_would_not() {
     assert!(allowed > 20 && blocked > 100, "{allowed} allowed, {blocked} blocked");
 }
 
+/// Base scene, answers to fields, hidden fields, hidden parts of an approval, totals, hidden totals.
+type Mixture = (usize, Vec<(usize, prop::sample::Index)>, Vec<usize>, Vec<usize>, [Option<u64>; 2], [bool; 2]);
+
 /// A base scene, answers to some fields, and which fields are then unknown; `rows` hides parts of approvals too.
-fn mixtures()
--> impl Strategy<Value = (usize, Vec<(usize, prop::sample::Index)>, Vec<usize>, Vec<usize>, [Option<u64>; 2], [bool; 2])>
-{
+fn mixtures() -> impl Strategy<Value = Mixture> {
     let places = facts().len();
     let totals = prop::option::of(prop::sample::select(vec![0u64, 100, 500, 501, 9_999, 10_000]));
     (

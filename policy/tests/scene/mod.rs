@@ -1,7 +1,7 @@
 //! Cases for tests: facts by full name, rendered to the files that people write, so that every test goes through the parser.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may unwrap and panic")]
 
 use std::collections::BTreeMap;
 

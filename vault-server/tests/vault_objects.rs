@@ -487,3 +487,17 @@ async fn the_doctor_names_what_waits_for_somebody() {
         "repair overwrites nothing"
     );
 }
+
+#[tokio::test]
+async fn a_commit_reads_no_list_that_is_longer_than_the_room_for_lists() {
+    let (_dir, mut world) = World::in_folder().await;
+    world.create_dataset().await;
+    let upload = world.open_upload().await;
+    let manifest = world.put_manifest(upload, 1, &[9]).await;
+    let whole = world.vault.clone();
+    world.vault = whole.clone().with_room(50);
+    let error = world.commit(upload, 1, vec![manifest.clone()]).await.unwrap_err();
+    assert!(error.to_string().contains("72 bytes"), "{error}");
+    world.vault = whole.with_room(4096);
+    world.commit(upload, 1, vec![manifest]).await.unwrap();
+}

@@ -22,11 +22,29 @@ pub const MAX_PACKS: u32 = 1 << 24;
 /// Longest stream in bytes.
 pub const MAX_STREAM: u64 = PACK_LEN as u64 * MAX_PACKS as u64;
 
+/// Longest pack list in bytes.
+pub const MAX_LIST: u64 = list_len(MAX_PACKS);
+
 const LIST_MAGIC: &[u8; 8] = b"SVPACKS1";
 const LIST_HEAD: usize = 8 + 8 + 4;
 const ENTRY_LEN: usize = 16 + 4 + 32;
 const GROUPS_MAGIC: &[u8; 8] = b"SVGROUP1";
 const GROUPS_HEAD: usize = 8 + 4;
+
+/// The length in bytes of a list of so many packs.
+#[must_use]
+#[allow(clippy::cast_lossless, reason = "a const function")]
+pub const fn list_len(packs: u32) -> u64 {
+    LIST_HEAD as u64 + ENTRY_LEN as u64 * packs as u64
+}
+
+/// The longest list in bytes whose groups object can have a length.
+#[must_use]
+pub fn longest_list_of(groups: u64) -> u64 {
+    // Every pack but the last has all its values.
+    let full = groups.saturating_sub(GROUPS_HEAD as u64) / (32 * u64::from(PACK_LEN / GROUP_LEN));
+    list_len(u32::try_from(full + 1).unwrap_or(MAX_PACKS).min(MAX_PACKS))
+}
 
 /// A pack list, groups object or pack that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -262,3 +262,20 @@ proptest! {
         prop_assert!(start - rounded.start < GROUP_LEN && rounded.end - end < GROUP_LEN);
     }
 }
+
+#[test]
+fn groups_tell_how_long_their_list_can_be() {
+    for lengths in [&[1][..], &[PACK_LEN], &[PACK_LEN, 1], &[PACK_LEN, 2 << 20], &[PACK_LEN, PACK_LEN, PACK_LEN - 1]] {
+        let entries = lengths.iter().enumerate();
+        let entries = entries.map(|(n, length)| PackEntry {
+            name: PackName([u8::try_from(n).unwrap(); 16]),
+            length: *length,
+            blake3: Digest([0; 32]),
+        });
+        let list = PackList::new(entries.collect()).unwrap();
+        let (listed, most) = (list.emit().len() as u64, longest_list_of(list.groups_len()));
+        assert_eq!(list_len(count_of(list.packs())), listed);
+        assert!((listed..=listed + 52).contains(&most), "{lengths:?}: {listed} and {most}");
+    }
+    assert_eq!((longest_list_of(0), longest_list_of(u64::MAX)), (list_len(1), MAX_LIST));
+}

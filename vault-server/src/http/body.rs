@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use vault_core::hazmat::kdf::{Sha256, sha256};
 
 use super::problem::Refused;
-use super::service::{Place, Service};
+use super::service::Place;
 use crate::wire::problem::Type;
 
 /// Longest body of JSON.
@@ -24,23 +24,19 @@ const QUICK: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
-    _place: Place,
+    _room: (Place, Place),
 }
 
-/// Reads a body of the length and digest that were signed.
+/// Reads a body of the length and digest that were signed into room that was taken for it.
 pub(super) async fn whole(
-    service: &Service,
+    room: (Place, Place),
     body: Body,
     length: u64,
     digest: [u8; 32],
-    max: u64,
+    time: Duration,
 ) -> Result<Whole, Refused> {
-    if length > max {
-        return Err(Refused::too_large(length, max));
-    }
-    let place = service.buffer(length).await?;
-    let bytes = tokio::time::timeout(time_for(length), read(body, length)).await.map_err(|_| too_slow())??;
-    if hash(&bytes).await? == digest { Ok(Whole { bytes, _place: place }) } else { Err(changed()) }
+    let bytes = tokio::time::timeout(time, read(body, length)).await.map_err(|_| too_slow())??;
+    if hash(&bytes).await? == digest { Ok(Whole { bytes, _room: room }) } else { Err(changed()) }
 }
 
 /// What a stream ends with when its bytes are not those that were signed.
@@ -49,8 +45,8 @@ pub(super) async fn whole(
 pub(super) struct Changed;
 
 /// A body as a stream that fails at its end unless it is what was signed. Whoever takes it keeps the last bytes back until it has ended.
-pub(super) fn checked(body: Body, length: u64, digest: [u8; 32]) -> BoxStream<'static, io::Result<Bytes>> {
-    let ends = Instant::now() + time_for(length);
+pub(super) fn checked(body: Body, digest: [u8; 32], time: Duration) -> BoxStream<'static, io::Result<Bytes>> {
+    let ends = Instant::now() + time;
     let reading = (body.into_data_stream(), Sha256::new());
     let stream = stream::try_unfold(reading, move |(mut body, mut hash)| async move {
         let next = tokio::time::timeout_at(ends, body.next()).await;
@@ -65,11 +61,6 @@ pub(super) fn checked(body: Body, length: u64, digest: [u8; 32]) -> BoxStream<'s
         }
     });
     stream.boxed()
-}
-
-/// How long a body may take in all: twenty seconds, and 64 KiB a second.
-fn time_for(length: u64) -> Duration {
-    Duration::from_secs(20 + length / (64 << 10))
 }
 
 fn too_slow() -> Refused {

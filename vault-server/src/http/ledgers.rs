@@ -12,7 +12,7 @@ use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Know
 
 use super::problem::{Outcome, Refused};
 use super::rights::Act;
-use super::service::{Service, parse_query};
+use super::service::{Kind, Service, parse_query};
 use super::signed::{Asker, Signed};
 use crate::vault::Append;
 use crate::wire::problem::{Problem, Type};
@@ -163,7 +163,7 @@ async fn write(
 ) -> Outcome<StatusCode> {
     let seq = number(seq)?;
     asker.may(Act::Append, None)?;
-    let body = signed.whole(body, MAX_ENTRY as u64).await?;
+    let body = signed.whole(body, Kind::Said, MAX_ENTRY as u64).await?;
     check_quota(service, &asker.member, &body.bytes)?;
     let head = service.turns().append(&ledger, &asker.member).await;
     let vault = service.vault().clone();
@@ -198,7 +198,7 @@ async fn take_turn(
     ledger: &LedgerId,
     body: Body,
 ) -> Outcome<Json<Turn>> {
-    signed.whole(body, 0).await?;
+    signed.whole(body, Kind::Said, 0).await?;
     asker.may(Act::Ledgers, None)?;
     // Whoever waits takes nobody's place.
     signed.leave_place();

@@ -38,6 +38,7 @@ struct Wanted {
     security(("signature" = [])),
 )]
 pub(super) async fn give(State(service): State<Service>, signed: Signed, body: Body) -> Outcome<Json<Links>> {
+    signed.asker().await?;
     let wanted = read(signed.json(body).await?)?;
     if !service.gives_links() {
         return Err(Refused::new(Type::NoLinks, "this server gives no links; what it keeps comes through it"));

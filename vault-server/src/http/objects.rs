@@ -13,7 +13,7 @@ use vault_core::layout::ObjectName;
 use super::body;
 use super::problem::{Outcome, Refused};
 use super::rights::{Act, dataset_of};
-use super::service::{Place, Service};
+use super::service::{Kind, Place, Service};
 use super::signed::Signed;
 use crate::store::StoreError;
 use crate::vault::{Vault, max_len};
@@ -93,15 +93,10 @@ pub(super) async fn write(
     allow(&signed, Act::Put(&name), &name).await?;
     if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().links() {
         let _place = signed.transfer().await?;
-        service.vault().put_pack(&name, length, body::checked(body, length, digest)).await?;
+        service.vault().put_pack(&name, length, body::checked(body, digest, service.time_for(length))).await?;
         return Ok(StatusCode::CREATED);
     }
-    // Groups are compared with their list, which is read for it.
-    let _room = match list_of(&name) {
-        Some(list) => Some(service.buffer(service.vault().size(&list).await?.unwrap_or(0)).await?),
-        None => None,
-    };
-    let body = signed.whole(body, max_len(&name)).await?;
+    let body = signed.whole(body, kind_of(&name), max_len(&name)).await?;
     service.vault().put(&name, body.bytes.clone()).await?;
     Ok(StatusCode::CREATED)
 }
@@ -117,10 +112,16 @@ pub(super) async fn allow(signed: &Signed, act: Act<'_>, name: &ObjectName) -> R
     }
 }
 
-/// The list that groups belong to.
-fn list_of(name: &ObjectName) -> Option<ObjectName> {
-    let ObjectName::Groups { dataset, upload, manifest } = name else { return None };
-    Some(ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest })
+/// Where an object waits for room: what a grant or a rotation needs goes with the entries.
+const fn kind_of(name: &ObjectName) -> Kind {
+    match name {
+        ObjectName::Pack { .. }
+        | ObjectName::PackList { .. }
+        | ObjectName::Groups { .. }
+        | ObjectName::Manifest { .. }
+        | ObjectName::Table { .. } => Kind::Data,
+        _ => Kind::Said,
+    }
 }
 
 pub(super) fn parse(name: &str) -> Result<ObjectName, Refused> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use vault_core::ids::{CardId, MemberId};
+use vault_core::ledger::statement::MAX_ENTRY;
 
 use super::looks::Looks;
 use super::nonces::{Nonces, NotNew, REMEMBERED};
@@ -18,10 +19,12 @@ use crate::wire::problem::Type;
 
 /// Nonces that are remembered in all.
 const MAX_NONCES: usize = 2_000_000;
-/// Bodies up to this, most entries and all JSON, have room of their own: packs on their way must not keep a revocation waiting.
+/// What is said in no more than this, nearly every entry and all JSON, has room of its own: long entries must not keep a revocation waiting.
 const SMALL: u64 = 256 << 10;
-/// That room, in [`KIB`].
-const RESERVE: usize = 16 << 10;
+/// That room in bytes.
+const SMALL_ROOM: u64 = 16 << 20;
+/// Room for long entries: so many of the longest.
+const LONG: u64 = 4;
 /// What a place in the buffers is counted in.
 const KIB: u64 = 1024;
 
@@ -74,6 +77,8 @@ pub struct Settings {
     pub waiting: usize,
     /// How long a request waits for a place before it is told that the server is busy.
     pub patience: Duration,
+    /// What a body may take beside a second for each 64 KiB.
+    pub aside: Duration,
     /// Where time comes from.
     pub clock: Clock,
 }
@@ -92,6 +97,7 @@ impl Default for Settings {
             open_uploads: 256,
             waiting: 256,
             patience: Duration::from_secs(10),
+            aside: Duration::from_secs(20),
             clock: Clock::from_environment(),
         }
     }
@@ -112,8 +118,7 @@ struct Shared {
     links: Mutex<Links>,
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
-    buffers: Arc<Semaphore>,
-    small: Arc<Semaphore>,
+    rooms: Rooms,
     removals: Arc<Semaphore>,
     doctors: Arc<Semaphore>,
     strangers: Semaphore,
@@ -125,11 +130,66 @@ struct Shared {
 /// A place that is given back when it is dropped.
 pub(super) type Place = OwnedSemaphorePermit;
 
+/// What a body is, which says where it waits for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Entries, JSON, and what a statement needs to stand: never behind data, however much of that is on its way.
+    Said,
+    /// Packs and what describes them.
+    Data,
+}
+
+/// Room for bodies in memory, in [`KIB`]: of the server, or a member's share.
+#[derive(Debug)]
+struct Rooms {
+    small: Room,
+    long: Room,
+    data: Room,
+}
+
+/// Room of one kind.
+#[derive(Debug, Clone)]
+struct Room {
+    free: Arc<Semaphore>,
+    /// All of it.
+    all: u32,
+}
+
+impl Room {
+    fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX >> 4);
+        Self { free: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS))), all }
+    }
+}
+
+impl Rooms {
+    /// The server's: `buffered` bytes of data, and what entries and JSON need beside them.
+    fn new(buffered: u64) -> Self {
+        let long = buffered.min(MAX_ENTRY as u64).saturating_mul(LONG);
+        Self { small: Room::new(SMALL_ROOM), long: Room::new(long), data: Room::new(buffered) }
+    }
+
+    /// A member's share of it, so that nobody's slow bodies keep the others out. A body longer than the share takes all of it.
+    fn share(buffered: u64) -> Self {
+        let long = buffered.min(MAX_ENTRY as u64);
+        Self { small: Room::new(SMALL_ROOM / 4), long: Room::new(long), data: Room::new(buffered / 2) }
+    }
+
+    const fn of(&self, kind: Kind, bytes: u64) -> &Room {
+        match kind {
+            Kind::Data => &self.data,
+            Kind::Said if bytes <= SMALL => &self.small,
+            Kind::Said => &self.long,
+        }
+    }
+}
+
 /// A member's own places.
 #[derive(Debug)]
 struct Places {
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
 /// The places that a request has until its answer is sent.
@@ -150,6 +210,7 @@ impl Service {
     /// A server for a vault.
     #[must_use]
     pub fn new(vault: Vault, settings: Settings) -> Self {
+        let vault = vault.with_room(settings.buffered);
         let of_member = u64::from(settings.rate) * (REMEMBERED + 60) + u64::from(settings.burst);
         // However high the rate, no few members fill what all share.
         let of_member = usize::try_from(of_member).unwrap_or(MAX_NONCES).min(MAX_NONCES / 4);
@@ -161,8 +222,7 @@ impl Service {
             links: Mutex::new(Links::new(settings.held_links)),
             requests: Arc::new(Semaphore::new(settings.requests)),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
-            buffers: Arc::new(Semaphore::new(usize::try_from(settings.buffered / KIB).unwrap_or(usize::MAX >> 4))),
-            small: Arc::new(Semaphore::new(RESERVE)),
+            rooms: Rooms::new(settings.buffered),
             removals: Arc::new(Semaphore::new(4)),
             doctors: Arc::new(Semaphore::new(1)),
             strangers: Semaphore::new(32),
@@ -278,7 +338,7 @@ impl Service {
         (self.settings().requests / 4).max(1)
     }
 
-    fn of_member(&self, member: &MemberId, which: impl Fn(&Places) -> Arc<Semaphore>) -> Arc<Semaphore> {
+    fn of_member<T>(&self, member: &MemberId, which: impl Fn(&Places) -> T) -> T {
         let mut members = lock(&self.0.members);
         if let Some(places) = members.get(member) {
             return which(places);
@@ -286,20 +346,25 @@ impl Service {
         let places = Places {
             requests: Arc::new(Semaphore::new(self.member_requests())),
             transfers: Arc::new(Semaphore::new((self.settings().transfers / 2).max(1))),
+            rooms: Rooms::share(self.settings().buffered),
         };
         which(members.entry(member.clone()).or_insert(places))
     }
 
-    /// Room for a body in memory; waits for a while.
-    pub(super) async fn buffer(&self, bytes: u64) -> Result<Place, Refused> {
+    /// Room for a member's body in memory, of its own share and of what all have; waits for a while.
+    pub(super) async fn buffer(&self, member: &MemberId, kind: Kind, bytes: u64) -> Result<(Place, Place), Refused> {
         let max = self.settings().buffered;
-        if bytes <= SMALL {
-            let places = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-            return self.wait_for(&self.0.small, places).await;
-        }
         let places = u32::try_from(bytes.div_ceil(KIB)).ok().filter(|_| bytes <= max);
         let Some(places) = places else { return Err(Refused::too_large(bytes, max)) };
-        self.wait_for(&self.0.buffers, places).await
+        let own = self.of_member(member, |own| own.rooms.of(kind, bytes).clone());
+        let all = self.0.rooms.of(kind, bytes);
+        let own = self.wait_for(&own.free, places.min(own.all)).await?;
+        Ok((own, self.wait_for(&all.free, places.min(all.all)).await?))
+    }
+
+    /// How long a body may take in all: whoever is slower holds what others wait for.
+    pub(super) fn time_for(&self, length: u64) -> Duration {
+        self.settings().aside + Duration::from_secs(length / (64 << 10))
     }
 
     async fn wait_for(&self, places: &Arc<Semaphore>, count: u32) -> Result<Place, Refused> {

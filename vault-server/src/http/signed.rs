@@ -16,7 +16,7 @@ use vault_core::ledger::vault::VaultState;
 use super::body;
 use super::problem::Refused;
 use super::rights::{Act, Under, Who, may};
-use super::service::{Held, Place, Service};
+use super::service::{Held, Kind, Place, Service};
 use super::trace;
 use crate::vault::View;
 use crate::wire;
@@ -127,9 +127,13 @@ impl Signed {
     }
 
     /// The body, once it is what was signed; at most `max` bytes.
-    pub(super) async fn whole(&self, body: Body, max: u64) -> Result<body::Whole, Refused> {
+    pub(super) async fn whole(&self, body: Body, kind: Kind, max: u64) -> Result<body::Whole, Refused> {
         let (digest, length) = self.signed_body()?;
-        body::whole(&self.service, body, length, digest, max).await
+        if length > max {
+            return Err(Refused::too_large(length, max));
+        }
+        let room = self.service.buffer(&self.member, kind, length).await?;
+        body::whole(room, body, length, digest, self.service.time_for(length)).await
     }
 
     /// The body's digest and length.
@@ -139,7 +143,7 @@ impl Signed {
 
     /// A small body of JSON.
     pub(super) async fn json<T: serde::de::DeserializeOwned>(&self, body: Body) -> Result<T, Refused> {
-        let body = self.whole(body, body::MAX_JSON).await?;
+        let body = self.whole(body, Kind::Said, body::MAX_JSON).await?;
         serde_json::from_slice(&body.bytes).map_err(|e| Refused::malformed(format!("the body can't be read: {e}")))
     }
 

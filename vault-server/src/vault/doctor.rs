@@ -498,14 +498,15 @@ impl Vault {
             }
             Err(e) => return Err(e),
         };
-        for pack in PackList::parse(&packs).iter().flat_map(PackList::packs) {
+        let packs = PackList::parse(&packs).ok();
+        for pack in packs.iter().flat_map(PackList::packs) {
             let name = ObjectName::Pack { dataset: dataset.clone(), upload: manifest.upload, pack: pack.name };
             let size = objects.get(&name).copied();
             expect(name, size, u64::from(pack.length), report);
         }
         let groups = groups_name(dataset, &manifest.upload, id);
         let good = match self.get(&groups).await {
-            Ok(bytes) => groups_fit(&packs, &bytes),
+            Ok(bytes) => packs.is_some_and(|list| groups_fit(&list, &bytes)),
             Err(StoreError::NotFound { .. } | StoreError::TooLong { .. }) => false,
             Err(e) => return Err(e),
         };

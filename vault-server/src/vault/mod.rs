@@ -9,7 +9,7 @@
 //! | read ledgers, whole and without gaps | `read`, `bundle` |
 //! | know their state without folding all of it again | `state` |
 //! | append a statement, and what must be there before | `append`, `named` |
-//! | write and read packs, manifests, seals | `objects` |
+//! | write and read packs, manifests, seals | `objects`, `lists` |
 //! | delete what a statement allows to delete | `remove` |
 //! | check and repair what is derived, and say it in words | `doctor`, `examine` |
 
@@ -17,6 +17,7 @@ mod append;
 mod bundle;
 mod doctor;
 mod examine;
+mod lists;
 mod named;
 mod objects;
 mod read;
@@ -54,6 +55,7 @@ pub struct Vault {
     id: VaultId,
     suite: Suite,
     folds: Arc<state::Folds>,
+    lists: lists::Room,
 }
 
 /// Why a store could not become a vault.
@@ -191,8 +193,14 @@ impl Vault {
         &self.store
     }
 
+    /// The same with so many bytes of memory for pack lists at once. A longer list is refused.
+    #[must_use]
+    pub fn with_room(self, bytes: u64) -> Self {
+        Self { lists: lists::Room::new(bytes), ..self }
+    }
+
     fn new(store: Store, id: VaultId, suite: Suite) -> Self {
-        Self { store, id, suite, folds: Arc::default() }
+        Self { store, id, suite, folds: Arc::default(), lists: lists::Room::default() }
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vault_core::floe;
-use vault_core::ids::{CardId, DatasetId, Digest, LedgerId, MemberId, UploadId};
+use vault_core::ids::{CardId, DatasetId, Digest, LedgerId, MemberId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
 use vault_core::ledger::statement::{Body, ManifestHash, Reservation, Statement, UploadCommitted};
-use vault_core::pack::PackList;
+use vault_core::pack::{MAX_LIST, PackList, list_len};
 
 use super::Vault;
 use super::append::AppendError;
@@ -113,49 +113,53 @@ impl Vault {
         }
     }
 
-    /// Checks a commit's pack lists, then every pack that they name. One listing tells of all packs of an upload, where asking
-    /// for each would be a request a pack.
+    /// Checks a commit's pack lists, and every pack that they name. One listing tells of all packs of an upload, where asking
+    /// for each would be a request a pack. Each list goes once it was checked: there may be thousands.
     async fn check_packs(&self, dataset: &DatasetId, body: &UploadCommitted) -> Result<(), AppendError> {
-        let lists: Vec<_> = body.manifests.iter().map(|m| self.signed_list(dataset, &body.upload, m)).collect();
-        let lists: Vec<PackList> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;
         let prefix = upload_prefix(dataset, &body.upload);
-        let listed = self.store.list(&prefix).await?;
-        let sizes: HashMap<ObjectName, u64> = listed.into_iter().map(|object| (object.name, object.size)).collect();
-        for pack in lists.iter().flat_map(PackList::packs) {
-            let name = ObjectName::Pack { dataset: dataset.clone(), upload: body.upload, pack: pack.name };
-            match sizes.get(&name) {
-                Some(size) if *size == u64::from(pack.length) => {}
-                Some(_) => return Err(AppendError::Differs { name }),
-                None => return Err(AppendError::Missing { name }),
-            }
-        }
+        let listed = self.store.list(&prefix).await?.into_iter();
+        let sizes: HashMap<PackName, u64> = listed
+            .filter_map(|object| match object.name {
+                ObjectName::Pack { pack, .. } => Some((pack, object.size)),
+                _ => None,
+            })
+            .collect();
+        let checks: Vec<_> =
+            body.manifests.iter().map(|signed| self.check_list(dataset, &body.upload, signed, &sizes)).collect();
+        stream::iter(checks).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         Ok(self.store.settle_names(&prefix).await?)
     }
 
-    /// A manifest's pack list, if it is the one that was signed.
-    async fn signed_list(
+    /// Checks that a manifest's pack list is the one that was signed and that its packs are there.
+    async fn check_list(
         &self,
         dataset: &DatasetId,
         upload: &UploadId,
         signed: &ManifestHash,
-    ) -> Result<PackList, AppendError> {
-        let name = list_name(dataset, &signed.manifest, upload);
-        let bytes = match self.get(&name).await {
-            Ok(bytes) => bytes,
+        sizes: &HashMap<PackName, u64>,
+    ) -> Result<(), AppendError> {
+        let (name, packs) = (list_name(dataset, &signed.manifest, upload), &signed.packs);
+        // What was signed says how long the list is: no more room than that is taken for it.
+        let length = u32::try_from(packs.count).map_or(MAX_LIST, list_len);
+        let read = match self.read_list(&name, length).await {
+            Ok(read) => read,
             Err(e) if e.is_not_found() => return Err(AppendError::Missing { name }),
+            Err(StoreError::TooLong { max, .. }) if max == length => return Err(AppendError::Differs { name }),
             Err(e) => return Err(e.into()),
         };
-        let packs = &signed.packs;
-        match PackList::parse(&bytes) {
-            Ok(list)
-                if digest(&bytes) == packs.list
-                    && list.stream_length() == packs.bytes
-                    && list.packs().len() as u64 == packs.count =>
-            {
-                Ok(list)
+        let is_signed = |list: &&PackList| {
+            read.hash == packs.list && list.stream_length() == packs.bytes && list.packs().len() as u64 == packs.count
+        };
+        let Some(list) = read.list.as_ref().filter(is_signed) else { return Err(AppendError::Differs { name }) };
+        for pack in list.packs() {
+            let name = || ObjectName::Pack { dataset: dataset.clone(), upload: *upload, pack: pack.name };
+            match sizes.get(&pack.name) {
+                Some(size) if *size == u64::from(pack.length) => {}
+                Some(_) => return Err(AppendError::Differs { name: name() }),
+                None => return Err(AppendError::Missing { name: name() }),
             }
-            _ => Err(AppendError::Differs { name }),
         }
+        Ok(())
     }
 
     async fn check(&self, named: Named) -> Result<(), AppendError> {

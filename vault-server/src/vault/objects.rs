@@ -15,13 +15,13 @@ use vault_core::layout::ObjectName;
 use vault_core::ledger::seen::SeenList;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::manifest::MAX_PLAIN;
-use vault_core::pack::{Groups, PACK_LEN, PackList};
+use vault_core::pack::{Groups, MAX_LIST, PACK_LEN, PackList, longest_list_of};
 use vault_core::suite::Suite;
 
 use super::{MAX_MARKER, Vault, bundle};
 use crate::store::{Creation, StoreError};
 
-/// Longest pack list, groups object or key table that is handled as one.
+/// Longest groups object or key table that is handled as one.
 const MAX_WHOLE: u64 = 1 << 30;
 
 /// Why an object was not written.
@@ -75,7 +75,8 @@ pub fn max_len(name: &ObjectName) -> u64 {
         ObjectName::Grant { .. } | ObjectName::Header { .. } | ObjectName::SubjectSeal { .. } => {
             Suite::XWing.seal_len() as u64
         }
-        ObjectName::Table { .. } | ObjectName::PackList { .. } | ObjectName::Groups { .. } => MAX_WHOLE,
+        ObjectName::PackList { .. } => MAX_LIST,
+        ObjectName::Table { .. } | ObjectName::Groups { .. } => MAX_WHOLE,
         // The longest plaintext is a power of two, which padding leaves as it is.
         ObjectName::Manifest { .. } => floe::ciphertext_len(MAX_PLAIN as u64),
         ObjectName::Pack { .. } => u64::from(PACK_LEN),
@@ -167,10 +168,10 @@ impl Vault {
             ObjectName::PackList { .. } => PackList::parse(bytes).is_ok(),
             ObjectName::Groups { dataset, upload, manifest } => {
                 let list = ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest };
-                match self.get(&list).await {
-                    Ok(list) => are_groups(list, bytes.clone()).await,
+                match self.are_groups(&list, bytes).await {
+                    Err(StoreError::TooLong { .. }) => false,
                     Err(e) if e.is_not_found() => return Err(PutError::NoList { name: name.clone() }),
-                    Err(e) => return Err(e.into()),
+                    other => other?,
                 }
             }
             ObjectName::Manifest { .. } | ObjectName::Pack { .. } => {
@@ -186,17 +187,20 @@ impl Vault {
         };
         if fits { Ok(()) } else { Err(PutError::Differs { name: name.clone() }) }
     }
+
+    /// Whether groups merge to the hashes of their list. Off the runtime's threads: a long stream has hundreds of thousands.
+    async fn are_groups(&self, list: &ObjectName, groups: &Bytes) -> Result<bool, StoreError> {
+        // A few bytes may not have a long list read for them.
+        let read = self.read_list(list, longest_list_of(groups.len() as u64)).await?;
+        let groups = groups.clone();
+        let fits = move || read.list.as_ref().is_some_and(|list| groups_fit(list, &groups));
+        Ok(tokio::task::spawn_blocking(fits).await.unwrap_or(false))
+    }
 }
 
-/// Whether the groups merge to the hashes of the list. Off the runtime's threads: a long stream has hundreds of thousands.
-async fn are_groups(list: Bytes, groups: Bytes) -> bool {
-    tokio::task::spawn_blocking(move || groups_fit(&list, &groups)).await.unwrap_or(false)
-}
-
-pub(super) fn groups_fit(list: &[u8], groups: &[u8]) -> bool {
-    let Ok(list) = PackList::parse(list) else { return false };
-    let Ok(groups) = Groups::parse(groups, &list) else { return false };
-    (0..list.packs().len()).all(|index| groups.verify(&list, index).is_ok())
+pub(super) fn groups_fit(list: &PackList, groups: &[u8]) -> bool {
+    let Ok(groups) = Groups::parse(groups, list) else { return false };
+    (0..list.packs().len()).all(|index| groups.verify(list, index).is_ok())
 }
 
 /// SHA-256, as names of sealed objects hold it.

@@ -13,7 +13,7 @@ use vault_core::layout::{
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest, UploadStatus};
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Entry, Said};
-use vault_core::pack::PackList;
+use vault_core::pack::{MAX_LIST, list_len};
 
 use super::Vault;
 use super::objects::digest;
@@ -328,16 +328,15 @@ impl Vault {
         manifest: &Manifest,
     ) -> Result<Option<BTreeSet<PackName>>, RemoveError> {
         let name = list_name(dataset, id, &manifest.upload);
-        let bytes = match self.get(&name).await {
-            Ok(bytes) => bytes,
-            Err(e) if e.is_not_found() => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        match PackList::parse(&bytes) {
-            Ok(list) if digest(&bytes) == manifest.signed.packs.list => {
-                Ok(Some(list.packs().iter().map(|pack| pack.name).collect()))
-            }
-            _ => Err(RemoveError::ListMissing { name }),
+        let read =
+            match self.read_list(&name, u32::try_from(manifest.signed.packs.count).map_or(MAX_LIST, list_len)).await {
+                Ok(read) => read,
+                Err(e) if e.is_not_found() => return Ok(None),
+                Err(e) => return Err(e.into()),
+            };
+        match read.list.filter(|_| read.hash == manifest.signed.packs.list) {
+            Some(list) => Ok(Some(list.packs().iter().map(|pack| pack.name).collect())),
+            None => Err(RemoveError::ListMissing { name }),
         }
     }
 

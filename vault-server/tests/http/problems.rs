@@ -300,3 +300,86 @@ async fn a_long_ledger_comes_in_parts() {
     assert_eq!(answers, 2);
     assert!(got == stored);
 }
+
+/// A body that never comes.
+fn never() -> axum::body::Body {
+    axum::body::Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>())
+}
+
+#[tokio::test]
+async fn slow_packs_keep_no_entry_waiting_and_one_members_leave_room_for_the_others() {
+    let mut served = Served::with(Settings { patience: Duration::from_millis(500), ..Settings::default() }).await;
+    served.world.create_dataset().await;
+    let upload = served.world.open_upload().await;
+    let slow = |n: u8, length: usize| {
+        let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([n; 16]) };
+        let body = bytes::Bytes::from(vec![1; length]);
+        let mut request = Asked::new(&served.world, "PUT", at(&pack)).with(body).by(&served.world.uploader);
+        *request.body_mut() = never();
+        served.send(request)
+    };
+    let uploads = futures_util::future::join_all((0..6).map(|n| slow(n, 32 << 20)));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let entry = |length: usize| served.put(&served.world.recipient, format!("{VAULT}/9"), vec![1; length]);
+        for length in [1000, 300 << 10, 16 << 20] {
+            entry(length).await.is(Type::NotNext);
+        }
+        let table = ObjectName::Table { dataset: dataset(), epoch: 1, hash: Digest([7; 32]) };
+        served.put(&served.world.officer, at(&table), vec![1; 30 << 20]).await.is(Type::Misnamed);
+        served.post(&served.world.officer, "/v1/doctor", "{\"repair\":false}").await.ok(200);
+    };
+    tokio::select! {
+        _ = uploads => panic!("they never end"),
+        () = others => {}
+    }
+}
+
+#[tokio::test]
+async fn one_members_slow_entries_and_json_keep_nobody_elses_waiting() {
+    let served = Served::with(Settings { patience: Duration::from_millis(500), ..Settings::default() }).await;
+    let slow = |length: usize| {
+        let asked = Asked::new(&served.world, "PUT", format!("{VAULT}/9")).with(vec![1; length]);
+        let mut request = asked.by(&served.world.uploader);
+        *request.body_mut() = never();
+        served.send(request)
+    };
+    // The server knows the card: of strangers it takes few at once.
+    served.get(&served.world.uploader, VAULT).await.ok(200);
+    let slow = (0..70).map(|_| slow(256 << 10)).chain((0..5).map(|_| slow(16 << 20))).collect::<Vec<_>>();
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for length in [1000, 256 << 10, 1 << 20] {
+            let entry = vec![1; length];
+            served.put(&served.world.officer, format!("{VAULT}/9"), entry).await.is(Type::NotNext);
+        }
+        served.post(&served.world.officer, "/v1/doctor", "{\"repair\":false}").await.ok(200);
+        let own = served.put(&served.world.uploader, format!("{VAULT}/9"), vec![1; 1 << 20]).await;
+        own.is(Type::Busy);
+    };
+    let slow = async {
+        // Those beyond the share are told that the server is busy; the others never end.
+        futures_util::future::join_all(slow).await;
+    };
+    tokio::select! {
+        () = slow => panic!("they never end"),
+        () = others => {}
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_so_much_time_for_its_length_however_steadily_it_trickles() {
+    let served = Served::with(Settings { aside: Duration::from_millis(300), ..Settings::default() }).await;
+    let began = std::time::Instant::now();
+    let asked = Asked::new(&served.world, "PUT", format!("{VAULT}/9")).with(vec![1; 64 << 10]);
+    let mut request = asked.by(&served.world.officer);
+    let trickle = futures_util::stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(bytes::Bytes::from(vec![1; 100])), ()))
+    });
+    *request.body_mut() = axum::body::Body::from_stream(trickle);
+    let problem = served.send(request).await.is(Type::Malformed);
+    assert!(problem.detail.contains("too slowly"), "{problem:?}");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(4), "{took:?}");
+}

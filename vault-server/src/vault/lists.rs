@@ -1,0 +1,105 @@
+//! Pack lists, read into a bounded memory: whoever may upload may write long ones and have many of them read. Spec section 3.2.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use vault_core::ids::Digest;
+use vault_core::layout::ObjectName;
+use vault_core::pack::{MAX_LIST, PackList};
+
+use super::Vault;
+use super::objects::digest;
+use crate::store::StoreError;
+
+/// What room is counted in.
+const KIB: u64 = 1024;
+/// A list takes its bytes, about as much parsed, and about as much for the names that must differ.
+const PARSED: u64 = 3;
+/// Bytes that are handled without leaving the runtime's threads.
+const QUICK: usize = 256 << 10;
+
+/// Room for the lists that are read at once, in [`KIB`].
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    all: u32,
+    /// Longest list in bytes.
+    longest: u64,
+}
+
+impl Room {
+    /// Room of so many bytes. A list that takes all of it is read alone.
+    pub(super) fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes / KIB).unwrap_or(u32::MAX >> 4).max(1);
+        let free = Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS));
+        Self { free: Arc::new(free), all, longest: bytes.min(MAX_LIST) }
+    }
+
+    async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let places = u32::try_from(bytes.saturating_mul(PARSED).div_ceil(KIB)).unwrap_or(u32::MAX).min(self.all);
+        // It is never closed.
+        Arc::clone(&self.free).acquire_many_owned(places).await.ok()
+    }
+}
+
+/// For a program that serves itself alone: whatever the format allows.
+impl Default for Room {
+    fn default() -> Self {
+        Self::new(MAX_LIST)
+    }
+}
+
+/// A list as it lies in the store, and its room.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// What it holds; `None` if it is no list.
+    pub(super) list: Option<PackList>,
+    /// SHA-256 of its bytes.
+    pub(super) hash: Digest,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Vault {
+    /// Reads a pack list of at most `length` bytes, once there is room for that.
+    ///
+    /// # Errors
+    /// If it does not exist, is longer, or the store fails.
+    pub(super) async fn read_list(&self, name: &ObjectName, length: u64) -> Result<Read, StoreError> {
+        let length = length.min(self.lists.longest);
+        let room = self.lists.take(length).await;
+        let bytes = self.store.get(name, length).await?;
+        let (list, hash) = if bytes.len() <= QUICK {
+            parsed(&bytes)
+        } else {
+            let stopped = |_| StoreError::Stopped { path: self.store.location() };
+            tokio::task::spawn_blocking(move || parsed(&bytes)).await.map_err(stopped)?
+        };
+        Ok(Read { list, hash, _room: room })
+    }
+}
+
+fn parsed(bytes: &Bytes) -> (Option<PackList>, Digest) {
+    (PackList::parse(bytes).ok(), digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn lists_wait_for_room_and_a_list_of_any_length_gets_it() {
+        let room = Room::new(30 * KIB);
+        let first = room.take(9 * KIB).await.unwrap();
+        let second = tokio::time::timeout(Duration::from_millis(20), room.take(2 * KIB));
+        assert!(second.await.is_err(), "27 of 30 are taken");
+        drop(first);
+        let all = room.take(u64::MAX).await.unwrap();
+        assert_eq!(all.num_permits(), 30);
+        assert_eq!((room.free.available_permits(), room.longest), (0, 30 * KIB));
+    }
+}

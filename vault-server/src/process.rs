@@ -157,6 +157,7 @@ fn served(config: &Config) -> http::Settings {
         burst: limits.rate.saturating_mul(2),
         held_links: count(limits.links),
         open_uploads: count(limits.uploads),
+        taken: config.timeouts.body,
         ..http::Settings::default()
     }
 }

@@ -28,3 +28,5 @@ mod problems;
 mod rights;
 #[path = "http/signatures.rs"]
 mod signatures;
+#[path = "http/untaken.rs"]
+mod untaken;

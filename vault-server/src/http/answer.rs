@@ -20,9 +20,7 @@ use crate::wire;
 use crate::wire::problem::{Problem, Type};
 
 /// Bytes of an answer that are on their way at once.
-const PIECE: usize = 64 << 10;
-/// How long a client may take for a piece.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PIECE: usize = 16 << 10;
 
 /// What goes to a connection.
 type Piece = Result<Bytes, axum::Error>;
@@ -40,7 +38,7 @@ pub(super) async fn finish(State(service): State<Service>, mut request: Request,
         }
         Err(refused) => refused.into_response(),
     };
-    sent(named(response), held, PATIENCE)
+    sent(named(response), held, service.settings().taken)
 }
 
 /// An answer that is not short goes out in pieces, and keeps its places until the last one is taken. A client that takes nothing for a while
@@ -136,6 +134,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     fn held(places: &Arc<Semaphore>) -> Held {
         let held = Held::default();

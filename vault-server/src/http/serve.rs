@@ -1,16 +1,17 @@
 //! Connections: accepted up to a number, given so long for each thing that they have to do, and ended in good order.
 //!
 //! Nobody holds the server by being slow: a handshake, a request's head and the pause between requests have a time each, an answer
-//! that is not taken ends its connection, and [`super::trace`] bounds bodies.
+//! that is not taken ends its connection, be it that the peer's system takes nothing or that HTTP/2 gives its stream no window, and
+//! [`super::trace`] bounds bodies.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -35,7 +36,7 @@ const PREFACE: &[u8] = b"PRI";
 /// An HTTP/2 connection without a request for so long is ended; HTTP/1.1 has the time for a head.
 const IDLE: Duration = Duration::from_secs(60);
 /// What a connection may have under way in HTTP/2.
-const STREAMS: u32 = 128;
+const STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 2 << 20;
 const HEAD_BYTES: u32 = 32 << 10;
@@ -207,11 +208,19 @@ impl Shared {
         let stopping = tokio::select! {
             ended = connection.as_mut() => return ended,
             () = work.idle() => false,
+            () = work.untaken(self.timeouts.body) => {
+                // Everything of it goes at once: whoever gives a stream no window would not take a farewell's answers either.
+                tracing::debug!(%peer, "a connection was ended: an answer was not taken");
+                return Ok(());
+            }
             stopping = is_told(&mut stopping) => stopping,
         };
         connection.as_mut().graceful_shutdown();
         if stopping {
-            return connection.await;
+            return tokio::select! {
+                ended = connection => ended,
+                () = work.untaken(self.timeouts.body) => Ok(()),
+            };
         }
         // Nothing is in work, so nothing is lost with a peer that does not even take the farewell.
         tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
@@ -222,7 +231,8 @@ impl Shared {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let response = self.app.clone().call(request).await?;
-        Ok(response.map(|body| Body::new(Held { body, _begun: begun })))
+        let taken = work.answers();
+        Ok(response.map(|body| Body::new(Held { body, taken, _begun: begun })))
     }
 }
 
@@ -268,17 +278,27 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Requests of a connection: how many there were, and how many are in work.
+/// Requests of a connection: how many there were, how many are in work, and which answers are on their way.
 #[derive(Debug, Clone, Default)]
 struct Work {
     begun: Arc<AtomicU64>,
     ended: Arc<AtomicU64>,
+    answers: Arc<Mutex<Vec<Weak<Taken>>>>,
 }
 
 impl Work {
     fn begin(&self) -> Begun {
         self.begun.fetch_add(1, Ordering::Relaxed);
         Begun(Arc::clone(&self.ended))
+    }
+
+    /// Counts an answer as on its way as long as what is returned lives.
+    fn answers(&self) -> Arc<Taken> {
+        let taken = Arc::new(Taken::default());
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|answer| answer.strong_count() > 0);
+        answers.push(Arc::downgrade(&taken));
+        taken
     }
 
     /// Returns when there was no request for [`IDLE`].
@@ -294,6 +314,38 @@ impl Work {
             before = begun;
         }
     }
+
+    /// Returns when nothing of some answer was asked for in so long.
+    async fn untaken(&self, patience: Duration) {
+        loop {
+            tokio::time::sleep(patience / 4).await;
+            let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            if answers.iter().filter_map(Weak::upgrade).any(|answer| answer.waits() >= patience) {
+                return;
+            }
+        }
+    }
+}
+
+/// Since when an answer waits for its connection to ask for more; nothing while the connection waits for the answer.
+#[derive(Debug)]
+struct Taken(Mutex<Option<Instant>>);
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+}
+
+impl Taken {
+    fn polled(&self, ready: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ready.then(Instant::now);
+    }
+
+    fn waits(&self) -> Duration {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 /// A request in work.
@@ -308,6 +360,7 @@ impl Drop for Begun {
 /// An answer's body that keeps its request in work until it has gone.
 struct Held {
     body: Body,
+    taken: Arc<Taken>,
     _begun: Begun,
 }
 
@@ -316,7 +369,9 @@ impl HttpBody for Held {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.taken.polled(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -79,6 +79,8 @@ pub struct Settings {
     pub patience: Duration,
     /// What a body may take beside a second for each 64 KiB.
     pub aside: Duration,
+    /// How long a client may take for a piece of an answer.
+    pub taken: Duration,
     /// Where time comes from.
     pub clock: Clock,
 }
@@ -98,6 +100,7 @@ impl Default for Settings {
             waiting: 256,
             patience: Duration::from_secs(10),
             aside: Duration::from_secs(20),
+            taken: Duration::from_secs(30),
             clock: Clock::from_environment(),
         }
     }

@@ -147,7 +147,7 @@ pub struct Served {
     _dir: Option<TempDir>,
     pub world: World,
     pub service: Service,
-    router: Router,
+    pub router: Router,
 }
 
 impl Served {

@@ -39,6 +39,15 @@ async fn wait() -> &'static str {
     "waited"
 }
 
+/// A store that takes its time.
+async fn halting() -> Body {
+    let pieces = stream::unfold(0, async |n: u32| {
+        tokio::time::sleep(PATIENCE * 3 / 2).await;
+        (n < 2).then_some((Ok::<_, io::Error>(Bytes::from_static(b"piece")), n + 1))
+    });
+    Body::from_stream(pieces)
+}
+
 async fn panics() -> &'static str {
     panic!("a secret stands here")
 }
@@ -49,6 +58,7 @@ async fn start(most: usize) -> Running {
         .route("/echo", post(echo))
         .route("/flood", get(flood))
         .route("/wait", get(wait))
+        .route("/halting", get(halting))
         .route("/panics", get(panics));
     let watch = Watch { metrics: Arc::clone(&metrics), body_timeout: PATIENCE, behind_proxy: false };
     let (stop, stopping) = watch::channel(false);
@@ -226,4 +236,12 @@ async fn requests_that_outlast_the_grace_are_counted() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     running.stop.send(true).unwrap();
     assert_eq!(running.shared.drained(PATIENCE / 5).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_the_server_itself_waits_for_is_not_given_up() {
+    let running = start(8).await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/halting", running.address);
+    assert_eq!(client.get(url).send().await.unwrap().text().await.unwrap(), "piecepiece");
 }

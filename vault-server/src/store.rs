@@ -359,7 +359,7 @@ impl Store {
         self.on_folder(prefix.trim_end_matches('/').to_owned(), |folder, key| folder.settle_names(key)).await
     }
 
-    /// Temporary files that killed writers left in a folder, older than `age`; a bucket has none.
+    /// Temporary files that killed writers left in a folder, older than `age`, relative to it; a bucket has none.
     ///
     /// # Errors
     /// If the folder can't be read.

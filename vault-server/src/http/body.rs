@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use vault_core::hazmat::kdf::{Sha256, sha256};
@@ -44,20 +44,31 @@ pub(super) async fn whole(
 #[error("the body is not what was signed")]
 pub(super) struct Changed;
 
-/// A body as a stream that fails at its end unless it is what was signed. Whoever takes it keeps the last bytes back until it has ended.
-pub(super) fn checked(body: Body, digest: [u8; 32], time: Duration) -> BoxStream<'static, io::Result<Bytes>> {
+/// What a stream ends with when whoever sends it may not do so any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the request is not allowed any more")]
+pub(super) struct Ended(pub(super) Refused);
+
+/// A body as a stream that fails at its end unless it is what was signed and is `still` allowed. Whoever takes it keeps the last bytes back
+/// until it has ended.
+pub(super) fn checked(
+    body: Body,
+    digest: [u8; 32],
+    time: Duration,
+    still: impl Future<Output = Result<(), Refused>> + Send + 'static,
+) -> BoxStream<'static, io::Result<Bytes>> {
     let ends = Instant::now() + time;
-    let reading = (body.into_data_stream(), Sha256::new());
-    let stream = stream::try_unfold(reading, move |(mut body, mut hash)| async move {
+    let reading = (body.into_data_stream(), Sha256::new(), still.boxed());
+    let stream = stream::try_unfold(reading, move |(mut body, mut hash, still)| async move {
         let next = tokio::time::timeout_at(ends, body.next()).await;
         match next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? {
             Some(Ok(bytes)) => {
                 hash.update(&bytes);
-                Ok(Some((bytes, (body, hash))))
+                Ok(Some((bytes, (body, hash, still))))
             }
             Some(Err(e)) => Err(io::Error::other(e)),
-            None if hash.finish() == digest => Ok(None),
-            None => Err(io::Error::other(Changed)),
+            None if hash.finish() != digest => Err(io::Error::other(Changed)),
+            None => still.await.map(|()| None).map_err(|refused| io::Error::other(Ended(refused))),
         }
     });
     stream.boxed()

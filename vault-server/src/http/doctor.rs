@@ -11,7 +11,8 @@ use super::signed::Signed;
 use crate::wire::problem::Problem;
 use crate::wire::{Examine, Examined};
 
-/// Looks at everything, and makes again what can be if it is asked to.
+/// Looks at everything. If it is asked to, it makes again what is derived, and deletes what statements gave up: closed epochs and uploads,
+/// hidden manifests, and whatever a deleted dataset still holds.
 #[utoipa::path(
     post,
     path = "/v1/doctor",

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use vault_core::ledger::fold::Stop;
 
-use super::body::{Changed, changed};
+use super::body::{Changed, Ended, changed};
 use super::rights::Refusal;
 use super::trace;
 use super::waves::Broken;
@@ -18,7 +18,7 @@ use crate::wire;
 use crate::wire::problem::{Problem, Type};
 
 /// A request that is not done, and what is said of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refused {
     of: Type,
     problem: Box<Problem>,
@@ -123,6 +123,11 @@ impl From<Broken> for Refused {
     }
 }
 
+/// Why the stream of a body was given up, if rights were.
+fn ended(source: &std::io::Error) -> Option<&Refused> {
+    source.get_ref()?.downcast_ref::<Ended>().map(|ended| &ended.0)
+}
+
 impl From<&StoreError> for Refused {
     fn from(error: &StoreError) -> Self {
         match error {
@@ -139,6 +144,7 @@ impl From<&StoreError> for Refused {
             }
             StoreError::NoLinks { .. } => Self::new(Type::NoLinks, "the vault's store makes no links"),
             StoreError::Body { source, .. } if source.get_ref().is_some_and(|e| e.is::<Changed>()) => changed(),
+            StoreError::Body { source, .. } if ended(source).is_some() => ended(source).cloned().unwrap_or_else(changed),
             StoreError::Body { .. } | StoreError::BodyLength { .. } => {
                 Self::malformed("the body broke off, or has another length than its header says")
             }

@@ -102,8 +102,8 @@ pub fn may(act: Act<'_>, who: Who<'_>, under: Under<'_>) -> Result<(), Refusal> 
     match act {
         // Also of a ledger that has stopped: whoever checks it, or settles it, has to read and append.
         Act::Ledgers | Act::Append => Ok(()),
-        Act::Read(name) => under.unstopped().and_then(|()| under.may_read(who, name)),
-        Act::Put(name) => under.unstopped().and_then(|()| under.may_put(who, name)),
+        Act::Read(name) => under.unstopped().and_then(|()| under.undeleted()).and_then(|()| under.may_read(who, name)),
+        Act::Put(name) => under.unstopped().and_then(|()| under.undeleted()).and_then(|()| under.may_put(who, name)),
         Act::Withdraw(name) => under.unstopped().and_then(|()| under.may_withdraw(who, name)),
         Act::Clean if under.is_steward(who) || under.is_officer(who) => Ok(()),
         Act::Clean => no("only a steward of the dataset or an officer deletes what is over"),
@@ -120,6 +120,11 @@ impl<'a> Under<'a> {
     fn unstopped(&self) -> Result<(), Refusal> {
         let stop = self.vault.stop().or_else(|| self.dataset.and_then(DatasetState::stop));
         stop.map_or(Ok(()), |stop| Err(Refusal::Stopped(stop.clone())))
+    }
+
+    /// Of a deleted dataset nothing is released or taken any more: only its ledger stays.
+    fn undeleted(&self) -> Result<(), Refusal> {
+        if self.dataset.is_some_and(DatasetState::is_deleted) { no("the dataset was deleted") } else { Ok(()) }
     }
 
     fn may_read(&self, who: Who<'_>, name: &ObjectName) -> Result<(), Refusal> {

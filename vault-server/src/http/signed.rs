@@ -29,7 +29,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const VAULT: HeaderName = HeaderName::from_static(wire::VAULT);
 
 /// A request whose signature verified. Whether its card is current is for [`Signed::asker`] or [`Signed::in_dataset`] to see.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Signed {
     service: Service,
     card: CardId,

@@ -93,7 +93,8 @@ impl Folder {
         folders.iter().try_for_each(|dir| sync(dir))
     }
 
-    /// Temporary files that a killed writer left under a name of `object_store`, older than `age`.
+    /// Temporary files that a killed writer left under a name of `object_store`, older than `age`. Relative to the root: members of a server
+    /// are told of them, and its folders are none of their business.
     pub(super) fn leftovers(&self, age: Duration) -> Result<Vec<PathBuf>, StoreError> {
         self.check()?;
         let now = SystemTime::now();
@@ -107,7 +108,7 @@ impl Folder {
                 if kind.is_dir() {
                     folders.push(entry.path());
                 } else if kind.is_file() && is_temporary(&entry.path()) && is_older(&entry, now, age) {
-                    found.push(entry.path());
+                    found.extend(entry.path().strip_prefix(&self.root).map(Path::to_owned));
                 }
             }
         }
@@ -119,8 +120,9 @@ impl Folder {
     pub(super) fn remove(&self, paths: &[PathBuf]) -> Result<(), StoreError> {
         self.check()?;
         for path in paths {
-            match fs::remove_file(path) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(path, e)),
+            let path = self.root.join(path);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(&path, e)),
                 _ => {}
             }
         }

@@ -93,7 +93,7 @@ pub enum Finding {
     },
     /// A killed writer left a temporary file.
     Leftover {
-        /// The file.
+        /// The file, relative to the vault's folder.
         path: PathBuf,
     },
     /// A seal, header or table that no valid statement names, or a pack that no list of its committed upload names.

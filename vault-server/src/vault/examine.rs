@@ -59,6 +59,7 @@ impl Vault {
             Finding::OldEpoch { dataset, epoch, .. } => self.delete_epochs(dataset, epoch + 1).await?,
             Finding::DeadUpload { dataset, upload, closed: true, .. } => self.sweep(dataset, upload).await?,
             Finding::Hidden { dataset, .. } => self.delete_hidden(dataset).await?,
+            Finding::DeletedDataset { dataset, .. } => self.delete_dataset(dataset).await?,
             _ => return Ok(false),
         };
         Ok(true)
@@ -78,7 +79,10 @@ fn describe(finding: &Finding) -> String {
             text::bytes(*bytes),
             text::time(*ends)
         ),
-        Finding::OldEpoch { .. } | Finding::DeadUpload { closed: true, .. } | Finding::Hidden { .. } => {
+        Finding::OldEpoch { .. }
+        | Finding::DeadUpload { closed: true, .. }
+        | Finding::Hidden { .. }
+        | Finding::DeletedDataset { .. } => {
             format!("{finding} (--repair)")
         }
         other if other.is_repairable() => format!("{other} (--repair)"),

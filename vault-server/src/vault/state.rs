@@ -19,11 +19,11 @@ use super::objects::digest;
 use super::read::{LedgerError, Mark, Marked};
 use crate::store::StoreError;
 
-/// What the dataset states that are kept may weigh, in entries: 0.8 kB each as measured over states of 100 entries. The one that was not
-/// asked for longest goes first.
-const MAX_WEIGHT: u64 = 200_000;
+/// What the dataset states that are kept may weigh, in bytes of their stored entries: a state takes about as much as those (0.8 kB an entry
+/// of 1 kB, as measured over states of 100 entries), also where one entry is very long. The one that was not asked for longest goes first.
+const MAX_WEIGHT: u64 = 200 << 20;
 /// What a state weighs before its entries.
-const A_STATE: u64 = 8;
+const A_STATE: u64 = 8 << 10;
 
 /// Why a state could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,8 @@ pub struct View {
 pub(super) struct Known<T> {
     pub(super) state: Arc<T>,
     pub(super) entries: u64,
+    /// What they have together, stored.
+    bytes: u64,
     /// SHA-256 of the last entry's stored bytes.
     last: Digest,
     /// How a listing showed the last entry before it was read.
@@ -79,7 +81,7 @@ pub(super) struct Known<T> {
 impl<T> Clone for Known<T> {
     fn clone(&self) -> Self {
         let (state, mark) = (Arc::clone(&self.state), self.mark.clone());
-        Self { state, entries: self.entries, last: self.last, mark }
+        Self { state, entries: self.entries, bytes: self.bytes, last: self.last, mark }
     }
 }
 
@@ -420,14 +422,16 @@ impl Vault {
 impl<T> Known<T> {
     fn new(state: T, marked: &Marked) -> Self {
         let Marked { entries, mark } = marked;
-        Self { state: Arc::new(state), entries: entries.len() as u64, last: last(entries), mark: mark.clone() }
+        let (count, bytes) = (entries.len() as u64, stored(entries));
+        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark: mark.clone() }
     }
 
     /// The state after entries that were read from the last known one on.
     fn grown(&self, state: T, marked: &Marked) -> Self {
         let Marked { entries, mark } = marked;
         let count = self.entries - 1 + entries.len() as u64;
-        Self { state: Arc::new(state), entries: count, last: last(entries), mark: mark.clone() }
+        let bytes = self.bytes.saturating_add(stored(entries.get(1..).unwrap_or_default()));
+        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark: mark.clone() }
     }
 
     /// Whether entries, read from the last known one on, go on where this ends.
@@ -493,7 +497,11 @@ impl Datasets {
 }
 
 fn weight(known: &Known<DatasetState>) -> u64 {
-    known.entries + A_STATE
+    known.bytes.saturating_add(A_STATE)
+}
+
+fn stored(entries: &[Bytes]) -> u64 {
+    entries.iter().map(|entry| entry.len() as u64).sum()
 }
 
 impl RawExposures {
@@ -641,7 +649,9 @@ mod tests {
     fn states_are_kept_up_to_a_weight_and_the_one_not_used_longest_goes() {
         let (names, mut datasets) = (["a", "b", "c", "d"], Datasets::default());
         let basis = Basis { vault: None, recoveries: 0, exposures: BTreeMap::new() };
-        let max = 3 * (1 + A_STATE);
+        let one = weight(&states(&["a"]).remove(0));
+        assert!(one > A_STATE + 500, "an entry's bytes are weighed");
+        let max = 3 * one;
         for (name, state) in names.iter().zip(states(&names)) {
             datasets.keep(name.parse().unwrap(), state, basis.clone(), max);
             if *name == "c" {
@@ -657,8 +667,10 @@ mod tests {
         let again = states(&["d"]).remove(0);
         datasets.keep("d".parse().unwrap(), again.clone(), basis.clone(), max);
         assert_eq!((datasets.weight, datasets.kept.len()), (max, 3));
-        let heavy = Known { entries: 1000, ..again };
+        // One entry that is long weighs as much as many.
+        let long = Marked::unmarked(vec![Bytes::new(), Bytes::from(vec![0; 1 << 20])]);
+        let heavy = again.grown(DatasetState::clone(&again.state), &long);
         datasets.keep("e".parse().unwrap(), heavy, basis, max);
-        assert_eq!((datasets.weight, datasets.kept.len()), (1000 + A_STATE, 1));
+        assert_eq!((datasets.weight, datasets.kept.len()), (one + (1 << 20), 1));
     }
 }

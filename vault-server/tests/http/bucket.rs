@@ -1,9 +1,10 @@
 //! What a bucket adds: links straight to it, and packs that pass through without being held. Spec section 7.4.
 
 use axum::body::Body;
-use vault_core::ids::PackName;
+use futures_util::StreamExt;
+use vault_core::ids::{LedgerId, PackName};
 use vault_core::layout::ObjectName;
-use vault_core::ledger::statement::{Body as Said, Revoked};
+use vault_core::ledger::statement::{Body as Said, MemberRetired, Revoked};
 use vault_server::http::Settings;
 use vault_server::store::{Environment, S3Location, Store};
 use vault_server::wire::problem::Type;
@@ -130,4 +131,29 @@ async fn packs_pass_through_and_a_changed_one_leaves_nothing() {
         assert_eq!(served.world.vault.size(&two).await.unwrap(), None);
     }
     served.put(&served.world.uploader, at(&two), bytes).await.ok(201);
+}
+
+#[tokio::test]
+async fn who_is_retired_while_a_pack_passes_through_stores_nothing() {
+    let mut served = served(Settings::default()).await;
+    let upload = served.world.open_upload().await;
+    let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([1; 16]) };
+    let bytes = bytes::Bytes::from(vec![7; 3 << 20]);
+    let mut request = Asked::new(&served.world, "PUT", at(&pack)).with(bytes.clone()).by(&served.world.uploader);
+    let (send, rest) = tokio::sync::oneshot::channel();
+    let first = bytes.slice(..2 << 20);
+    let parts = futures_util::stream::iter([Ok(first)]);
+    let parts = parts.chain(futures_util::stream::once(async move { rest.await.map_err(std::io::Error::other) }));
+    *request.body_mut() = Body::from_stream(parts);
+    let retired = MemberRetired { member: served.world.uploader.member.clone(), reason: text("left") };
+    let meanwhile = async {
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        let entry = served.world.sign(&served.world.officer, &LedgerId::Vault, Said::MemberRetired(retired));
+        let target = format!("/v1/ledgers/vault/entries/{}", served.world.next_seq(&LedgerId::Vault));
+        served.put(&served.world.officer, target, entry).await.ok(201);
+        send.send(bytes.slice(2 << 20..)).unwrap();
+    };
+    let (answer, ()) = tokio::join!(served.send(request), meanwhile);
+    answer.is(Type::UnknownCard);
+    assert_eq!(served.world.vault.size(&pack).await.unwrap(), None);
 }

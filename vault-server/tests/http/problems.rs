@@ -5,9 +5,11 @@ use std::time::Duration;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{Digest, LedgerId, ManifestId, PackName, UploadId};
 use vault_core::layout::ObjectName;
-use vault_core::ledger::statement::{Body, UploadCommitted, UploadOpened};
+use vault_core::ledger::statement::{
+    Body, DatasetDeleted, DatasetDeletedTerms, MemberRetired, UploadCommitted, UploadOpened,
+};
 use vault_server::http::Settings;
-use vault_server::wire::Deleted;
+use vault_server::wire::{Deleted, Examined};
 use vault_server::wire::problem::Type;
 
 use crate::client::{Asked, Served};
@@ -382,4 +384,75 @@ async fn a_body_has_so_much_time_for_its_length_however_steadily_it_trickles() {
     assert!(problem.detail.contains("too slowly"), "{problem:?}");
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds() {
+    let mut served = Served::new().await;
+    served.world.create_dataset().await;
+    served.world.grant().await.unwrap();
+    let upload = served.world.open_upload().await;
+    let manifest = served.world.put_manifest(upload, 1, &[9]).await;
+    served.world.commit(upload, 1, vec![manifest.clone()]).await.unwrap();
+    let header = ObjectName::Header { dataset: dataset(), epoch: 1, manifest: manifest.manifest, hash: manifest.header };
+    served.get(&served.world.recipient, at(&header)).await.ok(200);
+    let terms = DatasetDeletedTerms { reason: crate::common::text("over") };
+    served.world.say(&dataset_ledger(), Body::DatasetDeleted(DatasetDeleted { approval: None, terms })).await;
+    for who in [&served.world.recipient, &served.world.officer] {
+        let problem = served.get(who, at(&header)).await.is(Type::NotAllowed);
+        assert!(problem.detail.contains("deleted"), "{problem:?}");
+    }
+    let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([1; 16]) };
+    served.put(&served.world.uploader, at(&pack), "bytes").await.is(Type::NotAllowed);
+    served.get(&served.world.recipient, "/v1/ledgers/dataset/cohort-7/entries").await.ok(200);
+    let doctor = |repair: bool| format!("{{\"repair\":{repair}}}");
+    let found: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(false)).await.ok(200).json();
+    assert!(found.findings.iter().any(|f| f.contains("is deleted and still holds") && f.contains("--repair")), "{found:?}");
+    let done: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(true)).await.ok(200).json();
+    assert!(done.repaired.iter().any(|f| f.contains("is deleted")) && !done.damaged, "{done:?}");
+    for prefix in ["epochs/cohort-7/", "manifests/cohort-7/", "packs/cohort-7/"] {
+        assert_eq!(served.world.names(prefix).await, [], "{prefix}");
+    }
+    let again: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(false)).await.ok(200).json();
+    assert_eq!(again.findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_is_retired_while_a_slow_body_comes_stores_nothing() {
+    let mut served = Served::new().await;
+    served.world.create_dataset().await;
+    let upload = served.world.open_upload().await;
+    let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([1; 16]) };
+    let mut request = Asked::new(&served.world, "PUT", at(&pack)).with("bytes").by(&served.world.uploader);
+    let (send, body) = tokio::sync::oneshot::channel();
+    *request.body_mut() = axum::body::Body::from_stream(futures_util::stream::once(async move {
+        body.await.map_err(std::io::Error::other)
+    }));
+    let member = served.world.uploader.member.clone();
+    let retired = MemberRetired { member, reason: crate::common::text("left") };
+    let stored = served.world.sign(&served.world.officer, &LedgerId::Vault, Body::MemberRetired(retired));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let seq = served.world.next_seq(&LedgerId::Vault);
+        served.put(&served.world.officer, format!("{VAULT}/{seq}"), stored).await.ok(201);
+        send.send(bytes::Bytes::from_static(b"bytes")).unwrap();
+    };
+    let (answer, ()) = tokio::join!(served.send(request), meanwhile);
+    answer.is(Type::UnknownCard);
+    assert_eq!(served.world.vault.size(&pack).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_named_without_the_servers_folders() {
+    let served = Served::new().await;
+    let folder = served.world.vault.store().as_folder().unwrap().to_owned();
+    let left = folder.join("ledger/vault/0000000009#1");
+    std::fs::write(&left, b"half").unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+    std::fs::File::options().write(true).open(&left).unwrap().set_modified(long_ago).unwrap();
+    let found: Examined = served.post(&served.world.officer, "/v1/doctor", "{\"repair\":false}").await.ok(200).json();
+    assert!(found.findings.iter().any(|f| f.starts_with("ledger/vault/0000000009#1: left by")), "{found:?}");
+    assert!(!format!("{found:?}").contains(folder.to_str().unwrap()), "{found:?}");
+    let done: Examined = served.post(&served.world.officer, "/v1/doctor", "{\"repair\":true}").await.ok(200).json();
+    assert!(!left.exists() && done.repaired.iter().all(|f| !f.contains(folder.to_str().unwrap())), "{done:?}");
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use vault_core::ids::{CardId, Digest, LedgerId, ManifestId, MemberId, PackName, UploadId};
 use vault_core::layout::{BundleSize, ObjectName};
 use vault_core::ledger::statement::{
-    Body, DatasetCreated, EpochClosed, EpochOpened, EpochSeal, Facts, FirstEpoch, GrantTerms, Granted, MemberEnrolled,
+    Body, DatasetCreated, DatasetDeleted, DatasetDeletedTerms, EpochClosed, EpochOpened, EpochSeal, Facts, FirstEpoch, GrantTerms, Granted, MemberEnrolled,
     Revoked, Role, RoleSet, Seal, Suspended, UploadClosed, UploadCommitted, UploadOpened, UploaderSet,
 };
 use vault_server::http::rights::{Act, Refusal, Under, Who, may};
@@ -280,6 +280,28 @@ async fn each_row_of_the_table_holds_for_everybody() {
     ] {
         assert_eq!(allowed(&town, act, ENDS, true).await, who, "{act:?}");
     }
+}
+
+#[tokio::test]
+async fn of_a_deleted_dataset_nobody_reads_or_puts_an_object() {
+    let mut town = Town::new().await;
+    let terms = DatasetDeletedTerms { reason: text("over") };
+    town.say('S', Body::DatasetDeleted(DatasetDeleted { approval: None, terms })).await;
+    let (ds, upload, manifest) = (dataset(), town.open, town.manifest);
+    for name in [
+        ObjectName::Pack { dataset: ds.clone(), upload, pack: PackName([1; 16]) },
+        ObjectName::PackList { dataset: ds.clone(), upload, manifest },
+        ObjectName::Groups { dataset: ds.clone(), upload, manifest },
+        ObjectName::Manifest { dataset: ds.clone(), manifest },
+        ObjectName::Header { dataset: ds.clone(), epoch: 2, manifest, hash: Digest([3; 32]) },
+        ObjectName::Table { dataset: ds.clone(), epoch: 2, hash: Digest([3; 32]) },
+        town.grant(2, 'G'),
+    ] {
+        assert_eq!(allowed(&town, Act::Read(&name), ENDS, true).await, "", "read {name}");
+        assert_eq!(allowed(&town, Act::Put(&name), ENDS, true).await, "", "put {name}");
+    }
+    assert_eq!(allowed(&town, Act::Clean, ENDS, true).await, "OS");
+    assert_eq!(allowed(&town, Act::Doctor { repair: true }, ENDS, true).await, "OSC");
 }
 
 #[tokio::test]

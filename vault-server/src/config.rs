@@ -55,6 +55,14 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// A variable that looks like a setting's and is none.
+    #[error("{name}: there is no such setting{}; `vault-server --help` lists the variables", meant.as_ref().map_or_else(String::new, |meant| format!(" (perhaps {meant}?)")))]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What may have been meant.
+        meant: Option<String>,
+    },
     /// No vault is named.
     #[error("which vault? Name its folder or s3:// address with --vault, SEQVAULT, or `vault` in the settings file")]
     NoVault,
@@ -146,6 +154,7 @@ impl Args {
     /// # Errors
     /// If the file can't be read or understood.
     pub fn gather(&self, vault: Option<String>) -> Result<Settings, ConfigError> {
+        check_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
         let mut given = self.settings.clone();
         given.vault = vault.filter(|vault| !vault.is_empty());
         match &self.config {
@@ -231,6 +240,30 @@ impl Config {
 
 fn value(setting: &'static str, why: impl Into<String>) -> ConfigError {
     ConfigError::Value { setting, why: why.into() }
+}
+
+/// What the names of all variables for settings begin with. Nothing else may: a slip of the pen would leave a limit as it was, unseen.
+const VARIABLES: &str = "SEQVAULT_SERVER_";
+
+fn check_variables(set: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+    let command = <Args as clap::Args>::augment_args(clap::Command::new("vault-server"));
+    let known: Vec<String> = command.get_arguments().filter_map(|a| a.get_env()?.to_str().map(str::to_owned)).collect();
+    let mut unknown = set.filter(|name| name.starts_with(VARIABLES) && !known.contains(name));
+    match unknown.next() {
+        Some(name) => Err(ConfigError::Variable { meant: nearest(&name, &known), name }),
+        None => Ok(()),
+    }
+}
+
+/// A known name that begins or ends as this one does, the one that agrees longest.
+fn nearest(name: &str, known: &[String]) -> Option<String> {
+    let rest = |name: &str| name.strip_prefix(VARIABLES).unwrap_or(name).to_owned();
+    let agree = |one: &str| {
+        let (a, b) = (rest(name), rest(one));
+        let front = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
+        front.max(a.chars().rev().zip(b.chars().rev()).take_while(|(a, b)| a == b).count())
+    };
+    known.iter().max_by_key(|one| agree(one)).filter(|one| agree(one) >= 4).cloned()
 }
 
 fn read_file(path: &Path) -> Result<Settings, ConfigError> {

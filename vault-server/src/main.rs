@@ -28,7 +28,9 @@ fn main() -> ExitCode {
             // A start's own errors say their causes themselves.
             let start = error.downcast_ref::<StartError>();
             let text = start.map_or_else(|| format!("{error:#}"), ToString::to_string);
-            say_error(&format!("vault-server: {text}"));
+            // One line, as logs want it.
+            let hint = start.and_then(StartError::hint).map_or_else(String::new, |hint| format!("; {hint}"));
+            say_error(&format!("vault-server: {text}{hint}"));
             ExitCode::from(start.map_or(1, StartError::exit_code))
         }
     }

@@ -112,8 +112,14 @@ async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
         tokio::spawn(Arc::clone(certificates).follow());
     }
     let addresses = addresses(&listeners)?;
-    for listener in listeners {
-        tokio::spawn(shared.clone().accept(listener));
+    if !config.behind_proxy {
+        // Behind a proxy all clients have its address.
+        shared = shared.with_share(limits.connections / 4);
+    }
+    for (listener, address) in listeners.into_iter().zip(&addresses) {
+        // So they have at loopback, where a proxy on this machine may stand.
+        let shared = if address.ip().is_loopback() { shared.clone().unshared() } else { shared.clone() };
+        tokio::spawn(shared.accept(listener));
     }
     if let Some(listener) = inside {
         let address = listener.local_addr().map_err(StartError::Signals)?;

@@ -318,6 +318,27 @@ impl Store {
         Ok((folders, found.objects.iter().filter_map(|meta| last(&meta.location)).collect()))
     }
 
+    /// Some object, whatever it is called, that does not lie in a folder of this name. Folders are looked into one by one, since a listing of
+    /// everything may be long; where so many hold none, the last of them is taken for one.
+    pub(crate) async fn first_beside(&self, folder: &str) -> Result<Option<String>, StoreError> {
+        const LOOKS: u32 = 256;
+        let mut folders = vec![String::new()];
+        let mut looks = 0;
+        while let Some(next) = folders.pop() {
+            looks += 1;
+            if looks > LOOKS {
+                return Ok(Some(next));
+            }
+            let (below, objects) = self.children(&next).await?;
+            let under = |name: &String| if next.is_empty() { name.clone() } else { format!("{next}/{name}") };
+            if let Some(object) = objects.first() {
+                return Ok(Some(under(object)));
+            }
+            folders.extend(below.iter().map(under).filter(|path| path != folder));
+        }
+        Ok(None)
+    }
+
     /// Deletes objects; those that do not exist are passed over. When it returns they stay deleted.
     ///
     /// # Errors

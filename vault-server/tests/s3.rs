@@ -9,6 +9,8 @@
     reason = "tests may unwrap and index"
 )]
 
+mod common;
+
 use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use futures_util::stream::{self, BoxStream};
 use vault_core::ids::{LedgerId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
 use vault_server::store::{Creation, Environment, Link, S3Location, Store, StoreError, probe_all};
+use vault_server::vault::{InitError, Vault};
 use vault_tests::seaweed::SeaweedFs;
 
 fn entry(seq: u64) -> ObjectName {
@@ -374,4 +377,20 @@ async fn a_dead_gateway_is_passed_over_and_a_restart_is_waited_for() {
     tokio::task::block_in_place(|| server.restart());
     assert_ne!(writer.await.unwrap(), Creation::Conflict);
     assert_eq!(store.get(&entry(2), 9).await.unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_folder_whose_objects_were_deleted_is_empty_and_takes_a_vault() {
+    let store = store().await;
+    for name in [header(1), pack(1), entry(0)] {
+        let _ = store.create(&name, Bytes::from_static(b"old")).await.unwrap();
+        store.delete(&[name]).await.unwrap();
+    }
+    let genesis = common::genesis(&common::Person::new("officer", 1), 3600);
+    let stray = pack(2);
+    let _ = store.create(&stray, Bytes::from_static(b"old")).await.unwrap();
+    let refused = Vault::init(store.clone(), genesis.clone()).await.unwrap_err();
+    assert!(matches!(&refused, InitError::NotEmpty { what, .. } if *what == stray.to_string()), "{refused}");
+    store.delete(&[stray]).await.unwrap();
+    Vault::init(store, genesis).await.unwrap();
 }

@@ -209,6 +209,25 @@ async fn unopened(home: &Path, more: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
+async fn a_metadata_service_that_refuses_is_named_and_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = std::io::Write::write_all(&mut stream, refusal);
+        }
+    });
+    let text = unopened(home.path(), &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &service)]).await;
+    for part in ["no credentials", &service, "403", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn missing_credentials_are_told_at_once_with_where_they_were_sought() {
     let home = tempfile::tempdir().unwrap();
     let text = unopened(home.path(), &[]).await;

@@ -39,5 +39,25 @@ fn failure(error: StartError) -> Failure {
         8 => Kind::Storage,
         _ => Kind::Other,
     };
-    Failure::new(kind, error.to_string())
+    let failure = Failure::new(kind, error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_start_says_what_to_do_on_a_line_of_its_own() {
+        let args = config::Args::default();
+        let refused = process::run(&args, Some("/no/such/vault".to_owned())).await.unwrap_err();
+        let failure = failure(refused);
+        assert_eq!(failure.message, "/no/such/vault: there is no such folder");
+        assert!(failure.hint.unwrap().contains("seqvault init"));
+    }
 }

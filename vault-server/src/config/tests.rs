@@ -92,3 +92,20 @@ fn what_makes_no_sense_is_refused_by_its_flag() {
     let behind = Settings { vault: text("/v"), listen: listen("0.0.0.0:80"), behind_proxy: Some(true), ..s() };
     assert!(Config::resolve(&behind).is_ok());
 }
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused_by_its_name() {
+    let check = |names: &[&str]| check_variables(names.iter().map(|name| (*name).to_owned()));
+    assert!(
+        check(&["PATH", "SEQVAULT", "SEQVAULT_SERVER_MAX_RATE", "SEQVAULT_SERVER_CONFIG", "SEQVAULT_SERVERS"]).is_ok()
+    );
+    for (name, meant) in [
+        ("SEQVAULT_SERVER_MAX_RATES", "perhaps SEQVAULT_SERVER_MAX_RATE?"),
+        ("SEQVAULT_SERVER_LISTN", "perhaps SEQVAULT_SERVER_LISTEN?"),
+        ("SEQVAULT_SERVER_X", "there is no such setting; "),
+        ("SEQVAULT_SERVER_", "there is no such setting; "),
+    ] {
+        let error = check(&["SEQVAULT_SERVER_LOG", name]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{name}: ")) && error.contains(meant), "{error}");
+    }
+}

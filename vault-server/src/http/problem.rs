@@ -144,7 +144,9 @@ impl From<&StoreError> for Refused {
             }
             StoreError::NoLinks { .. } => Self::new(Type::NoLinks, "the vault's store makes no links"),
             StoreError::Body { source, .. } if source.get_ref().is_some_and(|e| e.is::<Changed>()) => changed(),
-            StoreError::Body { source, .. } if ended(source).is_some() => ended(source).cloned().unwrap_or_else(changed),
+            StoreError::Body { source, .. } if ended(source).is_some() => {
+                ended(source).cloned().unwrap_or_else(changed)
+            }
             StoreError::Body { .. } | StoreError::BodyLength { .. } => {
                 Self::malformed("the body broke off, or has another length than its header says")
             }

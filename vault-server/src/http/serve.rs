@@ -4,6 +4,8 @@
 //! that is not taken ends its connection, be it that the peer's system takes nothing or that HTTP/2 gives its stream no window, and
 //! [`super::trace`] bounds bodies.
 
+mod addresses;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +28,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
+
+use addresses::{Addresses, Entered};
 
 use super::metrics::{Arrival, Metrics};
 use super::trace::Peer;
@@ -56,6 +60,7 @@ pub struct Shared {
     timeouts: Timeouts,
     connections: Arc<Semaphore>,
     most: u32,
+    addresses: Option<Arc<Addresses>>,
     tls: Option<TlsAcceptor>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
@@ -80,7 +85,21 @@ impl Shared {
         // A semaphore counts so far, and nobody has so many files.
         let most = u32::try_from(most).unwrap_or(u32::MAX).min(1 << 20);
         let connections = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self { app, timeouts, connections, most, tls: None, metrics, stopping }
+        Self { app, timeouts, connections, most, addresses: None, tls: None, metrics, stopping }
+    }
+
+    /// The same, with at most so many of the connections for one address.
+    #[must_use]
+    pub fn with_share(mut self, most: usize) -> Self {
+        self.addresses = Some(Addresses::new(u32::try_from(most).unwrap_or(u32::MAX).max(1)));
+        self
+    }
+
+    /// The same without a share for an address: where all clients have one.
+    #[must_use]
+    pub fn unshared(mut self) -> Self {
+        self.addresses = None;
+        self
     }
 
     /// The same with TLS.
@@ -122,7 +141,7 @@ impl Shared {
     }
 
     fn receive(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+        let Some(place) = self.place(peer) else {
             self.metrics.arrived(Arrival::Refused);
             // Without a wait: whoever is refused may not cost anything.
             if self.tls.is_none() {
@@ -130,11 +149,20 @@ impl Shared {
             }
             return;
         };
-        tokio::spawn(self.clone().converse(stream, peer, permit));
+        tokio::spawn(self.clone().converse(stream, peer, place));
     }
 
-    async fn converse(self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        let _open = (permit, self.metrics.connection());
+    /// A place among all connections, and among those of the peer's address where they are bounded.
+    fn place(&self, peer: SocketAddr) -> Option<Place> {
+        let entered = match &self.addresses {
+            Some(addresses) => Some(addresses.enter(peer.ip())?),
+            None => None,
+        };
+        Some((Arc::clone(&self.connections).try_acquire_owned().ok()?, entered))
+    }
+
+    async fn converse(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+        let _open = (place, self.metrics.connection());
         // Without it small answers wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let begun = match &self.tls {
@@ -235,6 +263,9 @@ impl Shared {
         Ok(response.map(|body| Body::new(Held { body, taken, _begun: begun })))
     }
 }
+
+/// What a connection holds while it is open.
+type Place = (OwnedSemaphorePermit, Option<Entered>);
 
 /// A connection whose first bytes may be read.
 type Conversation = Pin<Box<dyn Stream>>;

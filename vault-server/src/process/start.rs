@@ -28,15 +28,13 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is no such folder.
-    #[error(
-        "{path}: there is no such folder; name the vault's with --vault or SEQVAULT, or make one with `seqvault init`"
-    )]
+    #[error("{path}: there is no such folder")]
     NoFolder {
         /// What was named.
         path: String,
     },
     /// Links are asked for, and the store can't make them.
-    #[error("--links on: {location} can't make links, which only a bucket can: leave it at auto")]
+    #[error("--links on: {location} can't make links, which only a bucket can")]
     NoLinks {
         /// The store.
         location: String,
@@ -51,17 +49,17 @@ pub enum StartError {
     )]
     Probe(#[source] ProbeError),
     /// The vault ledger does not fold.
-    #[error("{0}: run `seqvault doctor` on the vault")]
+    #[error(transparent)]
     State(#[from] StateError),
     /// A port can't be had.
-    #[error("{address}: can't listen there: {source}{hint}")]
+    #[error("{address}: can't listen there: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// The system's error.
         source: io::Error,
         /// Whom to ask.
-        hint: String,
+        hint: Option<String>,
     },
     /// The file of addresses can't be written.
     #[error("{}: the addresses can't be written: {source}", path.display())]
@@ -104,6 +102,22 @@ impl From<ProbeError> for StartError {
 }
 
 impl StartError {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let fixed = match self {
+            Self::NoFolder { .. } | Self::Open(OpenError::NotAVault { .. }) => {
+                "name the vault with --vault or SEQVAULT; `seqvault init` makes one"
+            }
+            Self::NoLinks { .. } => "leave it at auto",
+            Self::State(_) => "run `seqvault doctor` on the vault",
+            Self::Listen { hint, .. } => return hint.clone(),
+            Self::Store(error) | Self::Open(OpenError::Store(error)) => return error.hint(),
+            _ => return None,
+        };
+        Some(fixed.to_owned())
+    }
+
     /// The exit code, as the README's table has them.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
@@ -157,18 +171,19 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     taken().map_err(|source| StartError::Listen { address, hint: hint(address, &source), source })
 }
 
-fn hint(address: SocketAddr, error: &io::Error) -> String {
+fn hint(address: SocketAddr, error: &io::Error) -> Option<String> {
     let port = address.port();
-    match error.kind() {
+    let hint = match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(
-                ": another program has the port (`ss -ltnp 'sport = :{port}'` says which); end it, or take another with --listen"
+                "another program has the port (`ss -ltnp 'sport = :{port}'` says which); end it, or take another with --listen"
             )
         }
-        io::ErrorKind::PermissionDenied if port < 1024 => ": ports below 1024 are the system's; take another, put a proxy before the server, or give it CAP_NET_BIND_SERVICE (as the unit in deploy/ can)".to_owned(),
+        io::ErrorKind::PermissionDenied if port < 1024 => "ports below 1024 are the system's; take another, put a proxy before the server, or give it CAP_NET_BIND_SERVICE (as the unit in deploy/ can)".to_owned(),
         io::ErrorKind::AddrNotAvailable => {
-            ": this machine has no such address (`ip address` lists them); 0.0.0.0 or [::] means all of them".to_owned()
+            "this machine has no such address (`ip address` lists them); 0.0.0.0 or [::] means all of them".to_owned()
         }
-        _ => String::new(),
-    }
+        _ => return None,
+    };
+    Some(hint)
 }

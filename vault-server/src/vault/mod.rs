@@ -234,9 +234,14 @@ async fn read_marker(store: &Store) -> Result<(), OpenError> {
 const LOST_AND_FOUND: &str = "lost+found";
 
 async fn check_empty(store: &Store) -> Result<(), InitError> {
-    let (folders, objects) = store.children("").await?;
-    let mut strange = folders.into_iter().filter(|name| name != SCRATCH && name != LOST_AND_FOUND).chain(objects);
-    match strange.next() {
+    let strange = if store.is_bucket() {
+        // Some stores go on listing a folder for a while whose last object was deleted.
+        store.first_beside(SCRATCH).await?
+    } else {
+        let (folders, objects) = store.children("").await?;
+        folders.into_iter().filter(|name| name != SCRATCH && name != LOST_AND_FOUND).chain(objects).next()
+    };
+    match strange {
         Some(what) => Err(InitError::NotEmpty { location: store.location(), what }),
         None => Ok(()),
     }

@@ -9,8 +9,8 @@ use vault_core::ledger::statement::{
     Body, DatasetDeleted, DatasetDeletedTerms, MemberRetired, UploadCommitted, UploadOpened,
 };
 use vault_server::http::Settings;
-use vault_server::wire::{Deleted, Examined};
 use vault_server::wire::problem::Type;
+use vault_server::wire::{Deleted, Examined};
 
 use crate::client::{Asked, Served};
 use crate::common::{dataset, dataset_ledger};
@@ -394,7 +394,8 @@ async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds
     let upload = served.world.open_upload().await;
     let manifest = served.world.put_manifest(upload, 1, &[9]).await;
     served.world.commit(upload, 1, vec![manifest.clone()]).await.unwrap();
-    let header = ObjectName::Header { dataset: dataset(), epoch: 1, manifest: manifest.manifest, hash: manifest.header };
+    let header =
+        ObjectName::Header { dataset: dataset(), epoch: 1, manifest: manifest.manifest, hash: manifest.header };
     served.get(&served.world.recipient, at(&header)).await.ok(200);
     let terms = DatasetDeletedTerms { reason: crate::common::text("over") };
     served.world.say(&dataset_ledger(), Body::DatasetDeleted(DatasetDeleted { approval: None, terms })).await;
@@ -407,7 +408,10 @@ async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds
     served.get(&served.world.recipient, "/v1/ledgers/dataset/cohort-7/entries").await.ok(200);
     let doctor = |repair: bool| format!("{{\"repair\":{repair}}}");
     let found: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(false)).await.ok(200).json();
-    assert!(found.findings.iter().any(|f| f.contains("is deleted and still holds") && f.contains("--repair")), "{found:?}");
+    assert!(
+        found.findings.iter().any(|f| f.contains("is deleted and still holds") && f.contains("--repair")),
+        "{found:?}"
+    );
     let done: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(true)).await.ok(200).json();
     assert!(done.repaired.iter().any(|f| f.contains("is deleted")) && !done.damaged, "{done:?}");
     for prefix in ["epochs/cohort-7/", "manifests/cohort-7/", "packs/cohort-7/"] {
@@ -425,9 +429,10 @@ async fn who_is_retired_while_a_slow_body_comes_stores_nothing() {
     let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([1; 16]) };
     let mut request = Asked::new(&served.world, "PUT", at(&pack)).with("bytes").by(&served.world.uploader);
     let (send, body) = tokio::sync::oneshot::channel();
-    *request.body_mut() = axum::body::Body::from_stream(futures_util::stream::once(async move {
-        body.await.map_err(std::io::Error::other)
-    }));
+    *request.body_mut() =
+        axum::body::Body::from_stream(futures_util::stream::once(
+            async move { body.await.map_err(std::io::Error::other) },
+        ));
     let member = served.world.uploader.member.clone();
     let retired = MemberRetired { member, reason: crate::common::text("left") };
     let stored = served.world.sign(&served.world.officer, &LedgerId::Vault, Body::MemberRetired(retired));

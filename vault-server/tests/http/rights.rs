@@ -6,8 +6,9 @@ use tempfile::TempDir;
 use vault_core::ids::{CardId, Digest, LedgerId, ManifestId, MemberId, PackName, UploadId};
 use vault_core::layout::{BundleSize, ObjectName};
 use vault_core::ledger::statement::{
-    Body, DatasetCreated, DatasetDeleted, DatasetDeletedTerms, EpochClosed, EpochOpened, EpochSeal, Facts, FirstEpoch, GrantTerms, Granted, MemberEnrolled,
-    Revoked, Role, RoleSet, Seal, Suspended, UploadClosed, UploadCommitted, UploadOpened, UploaderSet,
+    Body, DatasetCreated, DatasetDeleted, DatasetDeletedTerms, EpochClosed, EpochOpened, EpochSeal, Facts, FirstEpoch,
+    GrantTerms, Granted, MemberEnrolled, Revoked, Role, RoleSet, Seal, Suspended, UploadClosed, UploadCommitted,
+    UploadOpened, UploaderSet,
 };
 use vault_server::http::rights::{Act, Refusal, Under, Who, may};
 

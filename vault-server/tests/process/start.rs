@@ -38,6 +38,14 @@ async fn a_place_without_a_vault_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slip_in_a_variables_name_ends_the_start() {
+    let place = Place::new().await;
+    let (code, _, err) = place.run_with(&[("SEQVAULT_SERVER_MAX_RATES", "6")], &["--listen", "127.0.0.1:0", "--check"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("SEQVAULT_SERVER_MAX_RATES: there is no such setting"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_checks_and_print_config_prints_and_neither_serves() {
     let place = Place::new().await;
     let (code, out, err) = place.run(&["--listen", "127.0.0.1:0", "--check"]);

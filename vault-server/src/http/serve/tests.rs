@@ -53,6 +53,10 @@ async fn panics() -> &'static str {
 }
 
 async fn start(most: usize) -> Running {
+    start_with(most, None).await
+}
+
+async fn start_with(most: usize, share: Option<usize>) -> Running {
     let metrics = Metrics::new(None);
     let app = Router::new()
         .route("/echo", post(echo))
@@ -62,7 +66,10 @@ async fn start(most: usize) -> Running {
         .route("/panics", get(panics));
     let watch = Watch { metrics: Arc::clone(&metrics), body_timeout: PATIENCE, behind_proxy: false };
     let (stop, stopping) = watch::channel(false);
-    let shared = Shared::new(watched(app, watch), timeouts(), most, Arc::clone(&metrics), stopping);
+    let mut shared = Shared::new(watched(app, watch), timeouts(), most, Arc::clone(&metrics), stopping);
+    if let Some(share) = share {
+        shared = shared.with_share(share);
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(shared.clone().accept(listener));
@@ -187,6 +194,24 @@ async fn one_connection_too_many_is_told_so_and_a_place_that_is_free_again_is_gi
     .await;
     let text = running.metrics.text();
     assert!(text.contains("seqvault_connections_arrived_total{outcome=\"refused\"} 1"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_a_share_of_the_connections() {
+    let running = start_with(8, Some(2)).await;
+    let address = running.address;
+    blocking(move || {
+        let held: Vec<_> = (0..2).map(|_| connect(address)).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(rest(&mut connect(address)).starts_with("HTTP/1.1 503"));
+        drop(held);
+        std::thread::sleep(Duration::from_millis(200));
+        let mut served = connect(address);
+        served.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        assert!(rest(&mut served).ends_with("waited"));
+    })
+    .await;
+    assert_eq!(running.shared.connections.available_permits(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use reqwest::Url;
 
@@ -59,9 +59,14 @@ pub enum LocationError {
         /// What was given.
         value: String,
     },
-    /// A bucket's name with strange characters.
-    #[error("{0:?} is no name of a bucket: letters, digits, '.', '-' and '_', at most 255")]
-    Bucket(String),
+    /// A bucket's name that S3 does not allow.
+    #[error("{bucket:?} is no name of a bucket: {why}")]
+    Bucket {
+        /// The name.
+        bucket: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A folder with strange characters.
     #[error("{0:?} is no folder in a bucket: names of letters, digits and any of -_.=+ between single slashes")]
     Prefix(String),
@@ -163,11 +168,7 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let dots = bucket.chars().all(|c| c == '.');
-        if dots || bucket.len() > 255 || !bucket.chars().all(fits) {
-            return Err(LocationError::Bucket(bucket.to_owned()));
-        }
+        check_bucket(bucket).map_err(|why| LocationError::Bucket { bucket: bucket.to_owned(), why })?;
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         let name = |name: &str| {
             !matches!(name, "" | "." | "..") && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.=+".contains(c))
@@ -176,6 +177,26 @@ impl FromStr for Place {
             return Err(LocationError::Prefix(prefix.to_owned()));
         }
         Ok(Self { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    }
+}
+
+/// S3's rules for names of general purpose buckets.
+fn check_bucket(name: &str) -> Result<(), &'static str> {
+    let of_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !(3..=63).contains(&name.len()) {
+        Err("it has 3 to 63 characters")
+    } else if name.contains(|c: char| c.is_ascii_uppercase()) {
+        Err("capital letters are not allowed")
+    } else if !name.chars().all(|c| of_host(c) || matches!(c, '-' | '.')) {
+        Err("only small letters, digits, '-' and '.' are allowed")
+    } else if !name.starts_with(of_host) || !name.ends_with(of_host) {
+        Err("it begins and ends with a letter or a digit")
+    } else if name.contains("..") {
+        Err("two dots may not stand together")
+    } else if name.parse::<Ipv4Addr>().is_ok() {
+        Err("it may not be an IP address")
+    } else {
+        Ok(())
     }
 }
 
@@ -262,21 +283,21 @@ mod tests {
             "s3://bucket",
             "s3://bucket/some/folder",
             "s3://bucket/v?endpoint=https://s3.example.org",
-            "s3://b/v?endpoint=http://127.0.0.1:8333&endpoint=http://127.0.0.1:8334&region=eu-1&epochs=b2/v&path-style=false&allow-http=true",
+            "s3://bkt/v?endpoint=http://127.0.0.1:8333&endpoint=http://127.0.0.1:8334&region=eu-1&epochs=bkt2/v&path-style=false&allow-http=true",
         ] {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
         assert_eq!(
-            parse("s3://b/v/?endpoint=https://H.example:443/").unwrap().to_string(),
-            "s3://b/v?endpoint=https://h.example"
+            parse("s3://bkt/v/?endpoint=https://H.example:443/").unwrap().to_string(),
+            "s3://bkt/v?endpoint=https://h.example"
         );
     }
 
     #[test]
     fn what_tells_a_place_apart_is_bucket_folder_and_first_endpoint() {
-        let text = "s3://b/v?endpoint=http://127.0.0.1:1&endpoint=http://127.0.0.1:2&region=r&epochs=b2";
-        assert_eq!(parse(text).unwrap().place(), "s3://b/v?endpoint=http://127.0.0.1:1");
-        assert_eq!(parse("s3://b/v?region=r").unwrap().place(), "s3://b/v");
+        let text = "s3://bkt/v?endpoint=http://127.0.0.1:1&endpoint=http://127.0.0.1:2&region=r&epochs=bkt2";
+        assert_eq!(parse(text).unwrap().place(), "s3://bkt/v?endpoint=http://127.0.0.1:1");
+        assert_eq!(parse("s3://bkt/v?region=r").unwrap().place(), "s3://bkt/v");
     }
 
     #[test]
@@ -285,39 +306,60 @@ mod tests {
         let text = |text: &str| text.to_owned();
         for (address, error) in [
             ("s3:/bucket", E::Scheme(text("s3:/bucket"))),
-            ("s3://", E::Bucket(text(""))),
-            ("s3://a b", E::Bucket(text("a b"))),
-            ("s3://..", E::Bucket(text(".."))),
-            ("s3://b//v", E::Prefix(text("/v"))),
-            ("s3://b/../v", E::Prefix(text("../v"))),
-            ("s3://b/%2e", E::Prefix(text("%2e"))),
-            ("s3://b?endpont=https://h", E::Unknown(text("endpont"))),
-            ("s3://b?region=a&region=b", E::Parameter(text("region"))),
-            ("s3://b?region=", E::Region(text(""))),
-            ("s3://b?endpoint=h:80", E::Endpoint(text("h:80"))),
-            ("s3://b?endpoint=https://h/path", E::Endpoint(text("https://h/path"))),
-            ("s3://b?endpoint=https://u:p@h", E::Endpoint(text("https://u:p@h"))),
-            ("s3://b?endpoint=ftp://h", E::Endpoint(text("ftp://h"))),
-            ("s3://b?path-style=yes", E::Truth { name: text("path-style"), value: text("yes") }),
-            ("s3://b/v?epochs=b/v/e", E::Epochs(text("b/v/e"))),
-            ("s3://b/v?epochs=b", E::Epochs(text("b"))),
+            ("s3://bkt//v", E::Prefix(text("/v"))),
+            ("s3://bkt/../v", E::Prefix(text("../v"))),
+            ("s3://bkt/%2e", E::Prefix(text("%2e"))),
+            ("s3://bkt?endpont=https://h", E::Unknown(text("endpont"))),
+            ("s3://bkt?region=a&region=b", E::Parameter(text("region"))),
+            ("s3://bkt?region=", E::Region(text(""))),
+            ("s3://bkt?endpoint=h:80", E::Endpoint(text("h:80"))),
+            ("s3://bkt?endpoint=https://h/path", E::Endpoint(text("https://h/path"))),
+            ("s3://bkt?endpoint=https://u:p@h", E::Endpoint(text("https://u:p@h"))),
+            ("s3://bkt?endpoint=ftp://h", E::Endpoint(text("ftp://h"))),
+            ("s3://bkt?path-style=yes", E::Truth { name: text("path-style"), value: text("yes") }),
+            ("s3://bkt/v?epochs=bkt/v/e", E::Epochs(text("bkt/v/e"))),
+            ("s3://bkt/v?epochs=bkt", E::Epochs(text("bkt"))),
         ] {
             assert_eq!(parse(address).unwrap_err(), error, "{address}");
         }
-        assert!(parse("s3://b/v?epochs=b/e").is_ok());
+        assert!(parse("s3://bkt/v?epochs=bkt/e").is_ok());
+    }
+
+    #[test]
+    fn names_that_no_bucket_has_are_refused_with_the_reason() {
+        let long = "b".repeat(64);
+        for (name, word) in [
+            ("", "3 to 63"),
+            ("..", "3 to 63"),
+            (long.as_str(), "3 to 63"),
+            ("UPPER", "capital letters"),
+            ("my_bucket", "small letters, digits"),
+            ("a b", "small letters, digits"),
+            ("-bucket", "begins and ends"),
+            ("bucket.", "begins and ends"),
+            ("my..bucket", "two dots"),
+            ("192.0.2.1", "IP address"),
+        ] {
+            let error = parse(&format!("s3://{name}/v")).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains(&format!("{name:?}")), "{name}: {error}");
+            assert!(parse(&format!("s3://bucket?epochs={name}/v")).is_err(), "{name}");
+        }
+        for name in ["abc", "lab-vault.example.org", "1-2-3", &"b".repeat(63)] {
+            assert!(parse(&format!("s3://{name}/v")).is_ok(), "{name}");
+        }
     }
 
     #[test]
     fn http_leaves_this_machine_only_if_somebody_says_so() {
         for (address, allowed) in [
-            ("s3://b?endpoint=http://127.0.0.1:8333", true),
-            ("s3://b?endpoint=http://localhost:8333", true),
-            ("s3://b?endpoint=http://[::1]:8333", true),
-            ("s3://b?endpoint=https://h", true),
-            ("s3://b?endpoint=http://h", false),
-            ("s3://b?endpoint=http://127.0.0.1.example.org", false),
-            ("s3://b?endpoint=http://127.0.0.1&endpoint=http://h", false),
-            ("s3://b?endpoint=http://h&allow-http=true", true),
+            ("s3://bkt?endpoint=http://127.0.0.1:8333", true),
+            ("s3://bkt?endpoint=http://localhost:8333", true),
+            ("s3://bkt?endpoint=http://[::1]:8333", true),
+            ("s3://bkt?endpoint=https://h", true),
+            ("s3://bkt?endpoint=http://h", false),
+            ("s3://bkt?endpoint=http://127.0.0.1.example.org", false),
+            ("s3://bkt?endpoint=http://127.0.0.1&endpoint=http://h", false),
+            ("s3://bkt?endpoint=http://h&allow-http=true", true),
         ] {
             assert_eq!(parse(address).unwrap().check_http().is_ok(), allowed, "{address}");
         }

@@ -9,6 +9,7 @@ mod links;
 mod pause;
 mod probe;
 mod s3;
+mod seen;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use vault_core::layout::ObjectName;
 use folder::Folder;
 use pause::Pause;
 use s3::{Bucket, Ways};
+use seen::Watched;
 
 pub use error::StoreError;
 pub use links::{Link, ObjectStream};
@@ -34,6 +36,7 @@ pub use s3::{
     Answer, CredentialsError, Endpoint, Environment, LocationError, OpenS3Error, Place as S3Place, ProfileError,
     S3Location,
 };
+pub use seen::Seen;
 
 /// How often a create that lost to nothing readable is tried again.
 const CREATE_ATTEMPTS: u32 = 8;
@@ -46,6 +49,7 @@ const SILENT_ATTEMPTS: u32 = 3;
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     place: Place,
+    seen: Seen,
 }
 
 /// What kind of place it is: a folder needs care that a bucket does not.
@@ -149,7 +153,7 @@ impl Store {
     /// As [`Self::open_s3`].
     pub async fn open_s3_in(location: &S3Location, environment: &Environment) -> Result<Self, StoreError> {
         match Bucket::open(location, environment).await {
-            Ok(bucket) => Ok(Self { objects: bucket.objects(), place: Place::S3(Arc::new(bucket)) }),
+            Ok(bucket) => Ok(Self::watched(bucket.objects(), Place::S3(Arc::new(bucket)))),
             Err(source) => Err(StoreError::NotOpened { location: location.to_string(), source }),
         }
     }
@@ -165,7 +169,7 @@ impl Store {
     pub fn ways(&self) -> Vec<Vec<Self>> {
         let Place::S3(bucket) = &self.place else { return vec![vec![self.clone()]] };
         let alone = |ways: &Ways| {
-            let one = |way: Ways| Self { objects: Arc::new(way), place: self.place.clone() };
+            let one = |way: Ways| Self { objects: Arc::new(way), place: self.place.clone(), seen: self.seen.clone() };
             ways.each().into_iter().map(one).collect()
         };
         std::iter::once(&bucket.main).chain(&bucket.epochs).map(alone).collect()
@@ -175,7 +179,18 @@ impl Store {
     /// [`probe()`] checks. `location` is what messages call it.
     #[must_use]
     pub fn over(objects: Arc<dyn ObjectStore>, location: &str) -> Self {
-        Self { objects, place: Place::Other(location.into()) }
+        Self::watched(objects, Place::Other(location.into()))
+    }
+
+    /// What it was asked and how that went.
+    #[must_use]
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn watched(objects: Arc<dyn ObjectStore>, place: Place) -> Self {
+        let seen = Seen::default();
+        Self { objects: Watched::new(objects, &seen), place, seen }
     }
 
     /// What messages call this store: a path or an address.
@@ -220,6 +235,7 @@ impl Store {
                         return Err(fault);
                     }
                     // It may have been done and only the acknowledgement lost: then the next try finds it.
+                    self.seen.again("put", "failed");
                     pause.wait().await;
                     continue;
                 }
@@ -231,7 +247,10 @@ impl Store {
                 }
                 Some(false) => return Ok(Creation::Conflict),
                 // A bucket answers 409 while two creates overlap, and either may fail: only another try can tell.
-                None => pause.wait().await,
+                None => {
+                    self.seen.again("put", "overlap");
+                    pause.wait().await;
+                }
             }
         }
         Err(StoreError::Unsteady { path: self.path(&key) })
@@ -257,7 +276,10 @@ impl Store {
         let mut pause = Pause::default();
         for _ in 1..SILENT_ATTEMPTS {
             match self.read_range(&key, range.clone()).await {
-                Err(e) if e.is_transient() => pause.wait().await,
+                Err(e) if e.is_transient() => {
+                    self.seen.again("get", "failed");
+                    pause.wait().await;
+                }
                 other => return other,
             }
         }
@@ -413,7 +435,7 @@ impl Store {
         let objects = LocalFileSystem::new_with_prefix(folder.root())
             .map_err(|e| StoreError::from_backend(path.display().to_string(), e))?
             .with_fsync(true);
-        Ok(Self { objects: Arc::new(objects), place: Place::Folder(Arc::new(folder)) })
+        Ok(Self::watched(Arc::new(objects), Place::Folder(Arc::new(folder))))
     }
 
     async fn size_of(&self, key: &Key) -> Result<Option<u64>, StoreError> {
@@ -459,7 +481,10 @@ impl Store {
         let mut pause = Pause::default();
         for _ in 1..SILENT_ATTEMPTS {
             match self.read_once(key, max).await {
-                Err(e) if e.is_transient() => pause.wait().await,
+                Err(e) if e.is_transient() => {
+                    self.seen.again("get", "failed");
+                    pause.wait().await;
+                }
                 other => return other,
             }
         }

@@ -24,6 +24,8 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use vault_core::ids::{LedgerId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
@@ -219,12 +221,30 @@ async fn a_create_that_lost_to_nothing_is_tried_again() {
     let faulty = Faulty::new(Fault::FirstCreateConflicts);
     let store = Store::over(Arc::new(faulty), "memory");
     assert_eq!(store.create(&entry(0), Bytes::from_static(b"x")).await.unwrap(), Creation::Created);
+    let text = numbers(&store);
+    for line in [
+        "store_retries_total{request=\"put\",why=\"overlap\"} 1",
+        "store_request_duration_seconds_count{request=\"put\"} 2",
+    ] {
+        assert!(text.contains(line), "no {line} in {text}");
+    }
+    assert!(!text.contains("store_failures_total{"), "that somebody else had it is an answer: {text}");
+}
+
+/// What a scraper reads of a store.
+fn numbers(store: &Store) -> String {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    store.seen().register(&mut registry);
+    encode(&mut text, &registry).unwrap();
+    text
 }
 
 #[tokio::test]
 async fn a_create_whose_answer_was_lost_succeeds_when_repeated() {
     let store = Store::over(Arc::new(Faulty::new(Fault::FirstAnswerLost)), "memory");
     assert!(store.create(&entry(0), Bytes::from_static(b"x")).await.is_err());
+    let text = numbers(&store);
+    assert!(text.contains("store_failures_total{request=\"put\",why=\"other\"} 1"), "{text}");
     assert_eq!(store.create(&entry(0), Bytes::from_static(b"x")).await.unwrap(), Creation::AlreadySame);
 }
 

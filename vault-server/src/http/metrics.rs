@@ -239,6 +239,7 @@ impl Metrics {
         );
         r.register("tls_reloads", "Certificates read again, by whether they could be used", self.reloads.clone());
         if let Some(vault) = vault {
+            vault.store().seen().register(r);
             r.register_collector(Box::new(Service { vault: vault.clone() }));
         }
     }

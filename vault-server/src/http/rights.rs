@@ -254,14 +254,20 @@ impl<'a> Under<'a> {
         self.upload_of(who, upload).is_some()
     }
 
+    /// Whether the member may fill the upload: what whoever is no uploader any more adds could not be committed.
     fn fills(&self, who: Who<'_>, upload: &UploadId) -> bool {
-        self.upload_of(who, upload).is_some_and(|found| found.status == UploadStatus::Open)
+        self.is_uploader(who) && self.upload_of(who, upload).is_some_and(|found| found.status == UploadStatus::Open)
     }
 
     /// Whether the member has an open upload in the dataset.
     fn is_at_work(&self, who: Who<'_>) -> bool {
         let mut uploads = self.dataset.into_iter().flat_map(|dataset| dataset.uploads().values());
-        uploads.any(|upload| upload.author == *who.member && upload.status == UploadStatus::Open)
+        self.is_uploader(who)
+            && uploads.any(|upload| upload.author == *who.member && upload.status == UploadStatus::Open)
+    }
+
+    fn is_uploader(&self, who: Who<'_>) -> bool {
+        self.is_steward(who) || self.dataset.is_some_and(|dataset| dataset.uploaders().contains(who.member))
     }
 
     /// A manifest's name does not say whose upload it belongs to; once it is committed, it is its readers'.

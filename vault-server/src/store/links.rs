@@ -192,7 +192,9 @@ impl Store {
             request = request.header(name, value);
         }
         let request = request.header(header::CONTENT_LENGTH, length).body(reqwest::Body::wrap_stream(sent));
+        let asked = self.seen.ask("put");
         let (hashed, answer) = futures_util::join!(chunks, request.send());
+        asked.ended(failure_of(&answer));
         // A body that failed is the caller's failure, whatever the store made of it.
         let hashed = hashed.map_err(|source| StoreError::Body { path: self.path(key), source })?;
         if hashed.length != length {
@@ -318,6 +320,21 @@ fn relayed(
 
 fn if_none() -> SignedUrlOptions {
     SignedUrlOptions::new().with_signed_header(header::IF_NONE_MATCH, HeaderValue::from_static("*"))
+}
+
+/// The kind of failure that an answer is, for numbers.
+fn failure_of(answer: &Result<reqwest::Response, reqwest::Error>) -> Option<&'static str> {
+    match answer {
+        Err(error) => Some(broken(String::new(), error).kind()),
+        Ok(response) => match response.status() {
+            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => None,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some("slow-down"),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some("denied"),
+            status if status.is_server_error() => Some("failed"),
+            status if status.is_success() => None,
+            _ => Some("refused"),
+        },
+    }
 }
 
 fn broken(endpoint: String, error: &reqwest::Error) -> Answer {

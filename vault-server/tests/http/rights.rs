@@ -306,6 +306,22 @@ async fn of_a_deleted_dataset_nobody_reads_or_puts_an_object() {
 }
 
 #[tokio::test]
+async fn who_may_not_upload_any_more_fills_nothing() {
+    let mut town = Town::new().await;
+    let pack = ObjectName::Pack { dataset: dataset(), upload: town.open, pack: PackName([1; 16]) };
+    let manifest = ObjectName::Manifest { dataset: dataset(), manifest: ManifestId([8; 16]) };
+    for name in [&pack, &manifest] {
+        assert_eq!(allowed(&town, Act::Put(name), ENDS, true).await, "U");
+    }
+    let member = town.member('U');
+    town.say('S', Body::UploaderSet(UploaderSet { member, on: false })).await;
+    for name in [&pack, &manifest] {
+        assert_eq!(allowed(&town, Act::Put(name), ENDS, true).await, "");
+        assert_eq!(allowed(&town, Act::Read(name), ENDS, true).await, "OSGAY");
+    }
+}
+
+#[tokio::test]
 async fn a_grant_ends_by_the_servers_clock() {
     let town = Town::new().await;
     let table = ObjectName::Table { dataset: dataset(), epoch: 2, hash: Digest([3; 32]) };

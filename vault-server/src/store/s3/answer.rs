@@ -92,6 +92,23 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Its kind in one word, for numbers.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
+            Self::NotS3 { .. } => "not-s3",
+            Self::Refused { status: 429 | 503, .. } => "slow-down",
+            Self::Refused { status: 401 | 403, .. } => "denied",
+            Self::Refused { status: 500.., .. } => "failed",
+            Self::Refused { .. } => "refused",
+            Self::Stalled { .. } => "stalled",
+            Self::Broken { .. } => "broken",
+            Self::NoCredentials(_) => "credentials",
+        }
+    }
+
     /// The answer in a chain of errors, if there is one.
     #[must_use]
     pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {

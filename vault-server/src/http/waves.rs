@@ -7,8 +7,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// The least time from one look at a thing to the next, where the first one served several: who comes meanwhile shares the next. Under
+/// load that halves what the store is asked; whoever asks alone never waits for it.
+const PACE: Duration = Duration::from_millis(4);
 
 /// A look that ended without an answer: a bug in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,9 +109,13 @@ where
         if waiting.receiver_count() == 0 {
             continue;
         }
+        let (began, shared) = (Instant::now(), waiting.receiver_count() > 1);
         let found = tokio::spawn(look()).await.map_err(|_| Broken);
         drop(place);
         waiting.send_replace(Some(found));
+        if shared {
+            sleep_until(began + PACE).await;
+        }
     }
 }
 
@@ -171,6 +181,27 @@ mod tests {
             one.await.unwrap();
         }
         assert!(begun.load(Ordering::SeqCst) < 50, "{begun:?} looks for 200 requests");
+    }
+
+    #[tokio::test]
+    async fn looks_that_several_share_keep_a_pace() {
+        let (begun, waves) = (Arc::new(AtomicU64::new(0)), Arc::new(Waves::<u8, u64>::new(&places())));
+        let one = || {
+            let (begun, waves) = (Arc::clone(&begun), Arc::clone(&waves));
+            async move {
+                let count = move || {
+                    let begun = Arc::clone(&begun);
+                    async move { begun.fetch_add(1, Ordering::SeqCst) }
+                };
+                waves.look(0, count).await.unwrap()
+            }
+        };
+        let start = Instant::now();
+        for _ in 0..3 {
+            tokio::join!(one(), one(), one());
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 3, "one look for each three");
+        assert!(start.elapsed() >= 2 * PACE, "the second and the third three waited");
     }
 
     #[tokio::test]

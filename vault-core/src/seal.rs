@@ -236,5 +236,8 @@ mod tests {
     fn keys_print_no_secret() {
         let text = format!("{:?}", PrivateKey::from_secret(Suite::X25519, Secret32::take(&mut [0xab; 32])));
         assert_eq!(text, "PrivateKey(X25519, ..)");
+        let public = PrivateKey::from_secret(Suite::X25519, Secret32::take(&mut [0xab; 32])).public_key();
+        let start = crate::ids::to_hex(&public.as_bytes()[..8]);
+        assert_eq!(format!("{public:?}"), format!("PublicKey(X25519, {start}..)"));
     }
 }

@@ -61,7 +61,9 @@ impl Run {
             8..=11 => self.grant(t, eyes, if t.bend == 7 { card } else { steward }, &target),
             12 => self.seal_cards(eyes, if t.bend < 6 { steward } else { other }, &target),
             13 => self.set_recovery(t, eyes, steward, other),
-            14..=19 => self.rotate(t, eyes, if t.bend == 7 { card } else { steward }),
+            14..=19 if t.bend != 7 => self.rotate(t, eyes, steward),
+            14..=19 if t.who.is_multiple_of(2) => self.rotate(t, eyes, card),
+            14..=19 => self.rotate(t, eyes, self.steward_without_keys(t)),
             20 => self.open_with_revocation(t, eyes, steward, &target),
             21..=26 => {
                 let uploader = if t.bend == 7 { card } else { self.uploader(t) };
@@ -103,6 +105,15 @@ impl Run {
         let able: Vec<CardId> = cards.iter().copied().filter(|c| self.ideal.promised().contains(c)).collect();
         let from = if able.is_empty() || t.who.is_multiple_of(5) { &cards } else { &able };
         from.get(usize::from(t.who) % from.len().max(1)).copied().unwrap_or_else(|| self.card_of("stella"))
+    }
+
+    /// A steward's card that opens nothing, or not all, if there is one.
+    pub(super) fn steward_without_keys(&self, t: Try) -> CardId {
+        let now = self.ideal.vault.last().unwrap();
+        let is = |m: &MemberId| *now.stewards.get(m).unwrap_or(&(m.as_str() == "stella"));
+        let idle = now.cards.iter().filter(|(card, m)| is(m) && !self.ideal.promised().contains(card));
+        let cards: Vec<CardId> = idle.map(|(card, _)| *card).collect();
+        cards.get(usize::from(t.whom) % cards.len().max(1)).copied().unwrap_or_else(|| self.card_of("sven"))
     }
 
     pub(super) fn uploader(&self, t: Try) -> CardId {

@@ -12,6 +12,8 @@ impl Run {
         }
         for _ in 0..5 {
             let plan = self.plan(eyes);
+            let now = self.fresh();
+            let is_fresh = (eyes.vault, eyes.data, eyes.time) == (now.vault, now.data, now.time);
             let landed = match rotation::next(&plan, &self.vaults[eyes.vault], &owner, &card, self.at(eyes), goal) {
                 Err(_) => return Ok(()),
                 Ok(Step::Open { epoch, seal_to, unsealed }) => {
@@ -21,7 +23,12 @@ impl Run {
                 Ok(Step::CleanUp { below }) => return self.clean_up(below),
             };
             if landed == Landed::Void {
-                return Ok(());
+                // Who sees all there is and asks what to do next is never refused: else no rotation would end.
+                return if is_fresh {
+                    Err(Halt::Wrong("a step that a rotation asks for is void".to_owned()))
+                } else {
+                    Ok(())
+                };
             }
             eyes = self.fresh();
         }

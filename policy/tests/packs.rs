@@ -47,6 +47,7 @@ fn comments_and_spacing_do_not_change_a_hash_and_meaning_does() {
 fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
     for (from, to, reason) in [
         ("id = \"house-2\"", "id = \"house-1\"", "stands there twice"),
+        ("row = \"house 1\"", "row = \"house\\u001b[2J\"", "or hold a line feed or other control character"),
         ("zh = \"企业须出示安全证明\"", "zh = \"a company\"", "needs an English and a Chinese text"),
         ("en = \"a company shows a security attestation\"\n", "", "rule house-2.en: missing"),
         ("cites = [\"S House rules 1\"]", "cites = [\"House rules 1\"]", "a citation is a mark S, L, M or U"),
@@ -290,4 +291,22 @@ fn a_trace_of_other_facts_packs_or_answers_is_refused() {
     strange.0.remove("engine");
     assert_eq!(Trace::parse(&strange), Err(TraceError::Shape));
     assert_eq!(Trace::parse(&Facts::default()), Err(TraceError::Shape));
+}
+
+#[test]
+fn a_decision_for_programs_has_the_same_members_in_both_languages() {
+    let decision = Scene::named().exposed(501, 100).with("dataset.ethics.approved", "\"unknown\"").decide();
+    let [en, zh] = Lang::ALL.map(|lang| decision.to_json(lang));
+    assert_eq!(en["outcome"], "blocked");
+    assert_eq!(en["approvals"], 1);
+    assert_eq!(en["counted"], true);
+    let fired = |json: &serde_json::Value, rule: &str| {
+        json["fired"].as_array().unwrap().iter().find(|one| one["rule"] == rule).unwrap().clone()
+    };
+    assert_eq!(fired(&en, "hgr-02")["unknown"], serde_json::json!(["dataset.ethics.approved"]));
+    let (statement_en, statement_zh) = (fired(&en, "hgr-14"), fired(&zh, "hgr-14"));
+    assert_eq!(statement_en["evidence"], "a written statement that the security review is covered or not needed");
+    assert_eq!(statement_zh["evidence"], "安全审查已涵盖或者无需审查的书面说明");
+    assert_eq!(statement_en["facts"], statement_zh["facts"]);
+    assert_eq!(en["standing"], "suspend");
 }

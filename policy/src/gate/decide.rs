@@ -122,7 +122,9 @@ impl Effect {
         }
     }
 
-    const fn say(self, lang: Lang) -> &'static str {
+    /// Its word for people.
+    #[must_use]
+    pub const fn say(self, lang: Lang) -> &'static str {
         match (self, lang) {
             (effect, Lang::En) => effect.name(),
             (Self::Note, Lang::Zh) => "说明",
@@ -198,50 +200,6 @@ impl Decision {
     /// The rules that stand in the way.
     pub fn missing(&self) -> impl Iterator<Item = &Fired> {
         self.fired.iter().filter(|fired| fired.effect >= Effect::Blocked)
-    }
-
-    /// The decision in words.
-    #[must_use]
-    pub fn explain(&self, lang: Lang) -> String {
-        let mut lines = vec![self.outcome.say(lang).to_owned()];
-        for fired in &self.fired {
-            fired.explain(lang, &mut lines);
-        }
-        let (approvals, expires) = match lang {
-            Lang::En => (
-                format!("approvals needed: {}", self.approvals),
-                "ends at the latest on the last of these days, whichever comes first:",
-            ),
-            Lang::Zh => (format!("所需批准数：{}", self.approvals), "授权最迟在下列日期中最早的一日届满："),
-        };
-        lines.push(approvals);
-        lines.push(expires.to_owned());
-        for end in &self.ends {
-            let ask = Input::named(end.what).map_or("", |input| input.ask().say(lang));
-            lines.push(format!("  {}: {} ({ask})", end.what, end.last.show()));
-        }
-        lines.join("\n")
-    }
-}
-
-impl Fired {
-    fn explain(&self, lang: Lang, lines: &mut Vec<String>) {
-        let cites: Vec<_> = self.cites.iter().map(|cite| format!("{} ({})", cite.place, cite.certainty)).collect();
-        lines.push(format!("{} {} [{}] {}", self.effect.say(lang), self.rule, self.row, self.text.say(lang)));
-        lines.push(format!("    {}", cites.join("; ")));
-        let (because, evidence, unknown) = match lang {
-            Lang::En => ("because", "missing", "has to be known"),
-            Lang::Zh => ("依据", "所缺证据", "须先查明"),
-        };
-        for (input, answer) in &self.facts {
-            lines.push(format!("    {because}: {input} = {} ({})", answer.show(), input.ask().say(lang)));
-        }
-        for input in &self.unknown {
-            lines.push(format!("    {unknown}: {input} ({})", input.ask().say(lang)));
-        }
-        if let Some(text) = self.evidence.as_ref().filter(|_| self.effect == Effect::Blocked) {
-            lines.push(format!("    {evidence}: {}", text.say(lang)));
-        }
     }
 }
 

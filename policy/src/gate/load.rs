@@ -331,7 +331,10 @@ impl<'a> Loader<'a> {
         let field = table.field(name);
         match table.get(name).map(|item| (item.span(), item.get_ref())) {
             None => self.wrong(table.at, &field, Fault::Missing),
-            Some((span, DeValue::String(text))) if text.trim().is_empty() => {
+            // Texts are printed: nothing in a pack may steer a terminal.
+            Some((span, DeValue::String(text)))
+                if text.trim().is_empty() || text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c)) =>
+            {
                 self.wrong(span.start, &field, Fault::NotAText);
             }
             Some((span, DeValue::String(text))) => return Some((span, text.trim().to_owned())),

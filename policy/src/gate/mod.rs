@@ -34,6 +34,7 @@
 
 pub mod condition;
 mod decide;
+mod explain;
 pub mod inputs;
 mod load;
 pub mod pack;

@@ -9,13 +9,20 @@ use std::path::{Path, PathBuf};
 use ini::Ini;
 
 /// Variables of a process. A copy, so that a test can have its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }
 
-/// A profile of `~/.aws`: its settings from both files.
-#[derive(Debug, Clone, Default)]
+// Some of them are secret, and which ones is for whoever set them to know.
+impl core::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Environment").field("variables", &self.variables.len()).finish_non_exhaustive()
+    }
+}
+
+/// A profile of `~/.aws`: its settings from both files. Not printable: some settings are keys.
+#[derive(Clone, Default)]
 pub(crate) struct Profile {
     pub(crate) name: String,
     /// Whether somebody named it, and did not only get the default.
@@ -145,8 +152,8 @@ impl FromIterator<(String, String)> for Environment {
     }
 }
 
-/// How a profile gets its credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a profile gets its credentials. Not printable: it may hold them.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Way {
     Keys { id: String, secret: String, token: Option<String> },
     Process(String),

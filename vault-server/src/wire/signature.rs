@@ -140,7 +140,7 @@ pub fn parse(covered: &Covered<'_>, input: &str, signature: &str) -> Result<Pres
     };
     // Made again from what was read, both headers must be what came: nothing is passed over, nothing has a second form.
     let params = params(covered, &stamp)?;
-    let signature = headers.signature_header_value();
+    // Of the header itself: what the crate gives back it has written anew, and so forgives trailing bits.
     let bytes = signature.strip_prefix("sig=:").and_then(|rest| rest.strip_suffix(':')).ok_or(Unsigned)?;
     let mut raw = [0; 64];
     if Base64::decode(bytes, &mut raw).map_err(|_| Unsigned)?.len() != 64 || input != format!("{LABEL}={params}") {
@@ -274,11 +274,27 @@ mod tests {
             (good.input.replacen("sig=", "b=", 1), good.signature.replacen("sig=", "b=", 1)),
             (good.input.clone(), good.signature.replacen(":", ":A", 1)),
             (good.input.clone(), "sig=:AAAA:".to_owned()),
+            // Another last letter before the padding: the same bytes, four bits of which no byte needs.
+            (good.input.clone(), other_bits(&good.signature)),
             (String::new(), String::new()),
         ];
         for (input, signature) in cases {
             assert!(!verifies(&PUT, &Headers { input: input.clone(), signature }), "{input}");
         }
+    }
+
+    fn other_bits(signature: &str) -> String {
+        let (start, end) = signature.split_at(signature.len() - 4);
+        let last = if end.starts_with('A') {
+            "B"
+        } else if end.starts_with('Q') {
+            "R"
+        } else if end.starts_with('g') {
+            "h"
+        } else {
+            "x"
+        };
+        format!("{start}{last}{}", &end[1..])
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The order of reading matters (spec 4.5): a dataset's ledger first, then the vault's, so that an honest entry never cites a vault
 //! entry that was not read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::{At, Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::pin::{self, Pin};
+use vault_core::ledger::seen::SeenLedger;
 use vault_core::ledger::statement::{Body, SignError, Statement};
 use vault_core::ledger::vault::VaultState;
 use vault_keys::custodian::Custodian;
@@ -36,6 +38,8 @@ pub struct Session {
     known: Known,
     /// Whether reads remember what they saw.
     remembers: bool,
+    /// Datasets that [`Session::datasets`] left out because they are not what was seen or signed.
+    left_out: usize,
 }
 
 impl core::fmt::Debug for Session {
@@ -117,7 +121,7 @@ impl Session {
         }
         let known = recognise(&state, client.location(), &id)?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
-        let mut session = Self { client, vault, state, known, remembers: true };
+        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0 };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -131,7 +135,7 @@ impl Session {
         let entries = client.entries(&LedgerId::Vault, 0).await?;
         let vault = fold_vault(client.as_ref(), id, &entries).await?;
         let known = state.known(id)?.unwrap_or_default();
-        let mut session = Self { client, vault, state, known, remembers: true };
+        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0 };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -225,12 +229,22 @@ impl Session {
         Ok(moved)
     }
 
-    /// The ids of all datasets.
+    /// All ledgers: those that the store lists, and those that were seen before. A store that hides a ledger could else make its end forgotten.
+    ///
+    /// # Errors
+    /// If the store can't be listed.
+    pub async fn ledger_ids(&self) -> Outcome<BTreeSet<LedgerId>> {
+        let listed = self.client.ledgers().await?;
+        let seen = self.known.pins.keys().filter_map(|name| name.parse().ok());
+        Ok(listed.into_iter().chain(seen).collect())
+    }
+
+    /// The ids of all datasets, as [`Session::ledger_ids`].
     ///
     /// # Errors
     /// If the store can't be listed.
     pub async fn dataset_ids(&self) -> Outcome<Vec<DatasetId>> {
-        let ledgers = self.client.ledgers().await?;
+        let ledgers = self.ledger_ids().await?;
         Ok(ledgers
             .into_iter()
             .filter_map(|ledger| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None })
@@ -255,12 +269,25 @@ impl Session {
                 },
                 Ok(None) => {}
                 Err(failure) if failure.kind == Kind::Integrity => {
+                    self.left_out += 1;
                     crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
                 }
                 Err(failure) => return Err(failure),
             }
         }
         Ok(states)
+    }
+
+    /// Whether [`Session::datasets`] had all there are, as far as this machine knows. A fork is no reason: everybody sees it.
+    ///
+    /// # Errors
+    /// If some were left out: what was listed or done is not all.
+    pub fn is_complete(&self) -> Outcome<()> {
+        if self.left_out == 0 {
+            return Ok(());
+        }
+        let said = "some datasets are not as they were seen or signed, and were left out; all else is done";
+        Err(Failure::integrity(said).hint("`seqvault verify` names them: ask an officer"))
     }
 
     /// The exposure ledgers, folded. Where there are any, the vault ledger is read again behind them.
@@ -517,12 +544,30 @@ impl Session {
         self.check_seen(dataset).await
     }
 
+    /// The ledgers that the newest `seen` lists; none if there is no such entry.
+    ///
+    /// # Errors
+    /// If the list is missing, or not the one that was signed.
+    pub async fn seen_ledgers(&self) -> Outcome<Vec<SeenLedger>> {
+        let Some(seen) = self.vault.seen() else { return Ok(Vec::new()) };
+        let list = crate::command::doctor::seen_list(self.client.as_ref(), &seen.list).await?;
+        Ok(list.ledgers)
+    }
+
+    /// Compares a ledger with what the newest `seen` lists of it, by the rule for pins: an officer's later cut explains a difference.
+    ///
+    /// # Errors
+    /// If it is behind, or another.
+    pub fn continues(&self, item: &SeenLedger, hash_at: impl Fn(u64) -> Option<EntryHash>) -> Outcome<()> {
+        let Some(seen) = self.vault.seen() else { return Ok(()) };
+        let pin = Pin { hash: item.hash, seq: item.seq, vault_seq: seen.seq };
+        pin::check(&item.ledger, &pin, hash_at, &self.vault).map_err(|_| behind(&item.ledger, item.seq))
+    }
+
     /// Compares the very states that a seal would rest on with what an officer has seen.
     async fn check_seen(&self, dataset: &DatasetState) -> Outcome<()> {
-        let Some(seen) = self.vault.seen() else { return Ok(()) };
-        let list = crate::command::doctor::seen_list(self.client.as_ref(), &seen.list).await?;
         let of_dataset = dataset.ledger();
-        for item in list.ledgers {
+        for item in self.seen_ledgers().await? {
             let found = if item.ledger == LedgerId::Vault {
                 self.vault.entry_hash(item.seq)
             } else if item.ledger == of_dataset {

@@ -15,6 +15,7 @@ use vault_core::json;
 use vault_core::layout::ObjectName;
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::{Body, Entry, Said, Statement, VaultHead};
+use vault_core::manifest::Manifest;
 use vault_core::seal;
 use vault_core::secret::Secret32;
 use vault_keys::custodian::Custodian;
@@ -173,6 +174,31 @@ impl Loot {
             }
         }
         opened
+    }
+}
+
+impl Loot {
+    /// The manifests of a folder that it opens, with their authors.
+    pub(crate) fn manifests(&self, folder: &Path) -> Vec<(ManifestId, MemberId, Manifest)> {
+        let mut found = Vec::new();
+        for id in self.opens(folder) {
+            let name = ObjectName::Manifest { dataset: self.scope.dataset.clone().unwrap(), manifest: id };
+            let sealed = fs::read(folder.join(name.to_string())).unwrap();
+            let segments = (sealed.len() - floe::HEADER).div_ceil(floe::SEGMENT);
+            let size = (sealed.len() - floe::HEADER - segments * floe::OVERHEAD) as u64;
+            for (key, author) in self.keys.iter().flat_map(|key| self.authors.iter().map(move |a| (key, a))) {
+                let context = self.scope.manifest(&id, author);
+                if let Ok(plain) = floe::open_bytes(key, context.as_bytes(), &sealed, size) {
+                    found.push((id, author.clone(), Manifest::parse(&plain).unwrap()));
+                }
+            }
+        }
+        found
+    }
+
+    /// What its keys are bound to.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 }
 

@@ -407,5 +407,6 @@ async fn list(globals: &Globals, session: &mut Session) -> Outcome<()> {
             })
             .collect();
         output::table(&["DATASET", "LEVEL", "FILES", "SEALED", "EPOCH", "READERS", "YOURS", "TITLE"], &rows)
-    })
+    })?;
+    session.is_complete()
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId, UploadId};
+use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId, UploadId};
 use vault_core::json;
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, UploadStatus};
@@ -56,10 +56,6 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         report.findings.push(stop.to_string());
     }
     report.findings.extend(voids("the vault ledger", session.vault.judged()));
-    let derived = session.client.doctor(args.repair).await?;
-    report.findings.extend(derived.findings);
-    report.repaired.extend(derived.repaired);
-    report.damaged |= derived.damaged;
     let mut todo = Todo::default();
     for id in session.dataset_ids().await? {
         let state = match session.listed(&id).await {
@@ -76,6 +72,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         todo.retirements |= session.vault.last_seq() > state.cited() && retired_since(&session, &state);
         todo.late.extend(late_uploads(&session, &state).map(|upload| (id.clone(), upload)));
     }
+    // What no ledger names may be named by one that is not shown as it was seen: then nothing is taken for a leftover.
+    let derived = session.client.doctor(args.repair && !report.damaged).await?;
+    report.findings.extend(derived.findings);
+    report.repaired.extend(derived.repaired);
+    report.damaged |= derived.damaged;
     examine_freshness(&session, &mut report);
     if args.repair && session.vault.stop().is_none() {
         repair(globals, &mut session, todo, &mut report).await?;
@@ -252,38 +253,47 @@ async fn close_upload(
     }
 }
 
-/// Every ledger's last entry, as this client sees and has checked it.
+/// Every ledger's last entry, as this client sees and has checked it. A list that is behind the last one would take back what that one holds
+/// newcomers to, so none is made.
 async fn seen_now(session: &mut Session) -> Outcome<SeenList> {
+    let last = session.seen_ledgers().await?;
+    let mut ids = session.ledger_ids().await?;
+    ids.extend(last.iter().map(|item| item.ledger.clone()));
     let mut ledgers = Vec::new();
-    for ledger in session.client.ledgers().await? {
-        let head = match &ledger {
-            LedgerId::Vault => session.vault.head(),
-            // Rubbish that never was a dataset is nothing to vouch for; one that was seen before and can't be read now is.
-            LedgerId::Dataset(id) => match session.dataset(id).await {
-                Err(failure)
-                    if matches!(failure.kind, Kind::Integrity | Kind::NotFound) && !session.has_seen(&ledger) =>
-                {
-                    None
-                }
-                Err(failure) if failure.kind == Kind::Integrity => {
-                    return Err(failure.at("no new list of ledgers can be signed"));
-                }
-                state => state?.head(),
-            },
-            LedgerId::Exposure(_) => {
-                let entries = session.client.entries(&ledger, 0).await?;
-                let seq = (entries.len() as u64).checked_sub(1);
-                seq.and_then(|seq| {
-                    session.hash_at(&entries, seq).map(|hash| vault_core::ledger::statement::VaultHead { hash, seq })
-                })
-            }
-        };
-        if let Some(head) = head {
-            ledgers.push(SeenLedger { hash: head.hash, ledger, seq: head.seq });
+    for ledger in ids {
+        let hashes = hashes_of(session, &ledger).await.map_err(no_list)?;
+        let at = |seq: u64| usize::try_from(seq).ok().and_then(|i| hashes.get(i)).copied();
+        if let Some(item) = last.iter().find(|item| item.ledger == ledger) {
+            session.continues(item, at).map_err(no_list)?;
+        }
+        if let (Some(hash), Some(seq)) = (hashes.last(), (hashes.len() as u64).checked_sub(1)) {
+            ledgers.push(SeenLedger { hash: *hash, ledger, seq });
         }
     }
     ledgers.sort_by_key(|l| l.ledger.to_string());
     Ok(SeenList { ledgers })
+}
+
+fn no_list(failure: Failure) -> Failure {
+    if failure.kind == Kind::Integrity { failure.at("no new list of ledgers can be signed") } else { failure }
+}
+
+/// The hash of each entry of a ledger. None if it is rubbish that never was a dataset, which is nothing to vouch for; one that was seen before
+/// and can't be read now is.
+async fn hashes_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Vec<EntryHash>> {
+    match ledger {
+        LedgerId::Vault => Ok(session.vault.judged().iter().map(|judged| judged.hash).collect()),
+        LedgerId::Dataset(id) => match session.dataset(id).await {
+            Err(failure) if matches!(failure.kind, Kind::Integrity | Kind::NotFound) && !session.has_seen(ledger) => {
+                Ok(Vec::new())
+            }
+            state => Ok(state?.judged().iter().map(|judged| judged.hash).collect()),
+        },
+        LedgerId::Exposure(_) => {
+            let entries = session.client.entries(ledger, 0).await?;
+            Ok((0..).map_while(|seq| session.hash_at(&entries, seq)).collect())
+        }
+    }
 }
 
 /// The stored list that a `seen` names.

@@ -495,7 +495,8 @@ async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcom
             text.push_str(&format!("\n  {}: {}", grant.dataset, grant.status));
         }
         output::printable(&text)
-    })
+    })?;
+    session.is_complete()
 }
 
 #[derive(Serialize)]
@@ -546,7 +547,8 @@ async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey)
     let done = Done { member: args.member, entry, datasets };
     globals
         .output()
-        .result(&done, || format!("{} now uses {}{}", done.member, card.fingerprint(), to_rotate(&done.datasets)))
+        .result(&done, || format!("{} now uses {}{}", done.member, card.fingerprint(), to_rotate(&done.datasets)))?;
+    session.is_complete()
 }
 
 async fn retire(globals: &Globals, session: &mut Session, args: Retire) -> Outcome<()> {
@@ -572,7 +574,8 @@ async fn retire(globals: &Globals, session: &mut Session, args: Retire) -> Outco
         other => other?,
     };
     let done = Done { member: args.member, entry, datasets };
-    globals.output().result(&done, || format!("{} is retired{}", done.member, to_rotate(&done.datasets)))
+    globals.output().result(&done, || format!("{} is retired{}", done.member, to_rotate(&done.datasets)))?;
+    session.is_complete()
 }
 
 fn to_rotate(datasets: &[DatasetId]) -> String {

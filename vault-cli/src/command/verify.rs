@@ -1,6 +1,8 @@
 //! `seqvault verify`: fold the vault's and every dataset's ledger and say what holds; with `--data`, compare manifests, pack lists, packs,
 //! headers and key tables with what was signed. Needs no key. Sealed epoch secrets are checked by whoever opens them.
 
+use std::collections::BTreeSet;
+
 use clap::Args as ClapArgs;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -9,6 +11,7 @@ use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
+use vault_core::ledger::seen::SeenLedger;
 use vault_core::pack::{PACK_LEN, PackList};
 
 use crate::client::Client;
@@ -69,28 +72,34 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let vault = &session.vault;
     let mut problems = Problems::of(vault.stop());
-    if args.data
-        && let Some(seen) = vault.seen()
-    {
-        let name = ObjectName::Seen(seen.list);
-        found(super::doctor::seen_list(session.client.as_ref(), &seen.list).await, &name, &mut problems)?;
+    let mut seen = Vec::new();
+    if let Some(mark) = vault.seen() {
+        let name = ObjectName::Seen(mark.list);
+        seen = found(session.seen_ledgers().await, &name, &mut problems)?.unwrap_or_default();
     }
     if args.data {
         check_entries(session.client.as_ref(), vault.id(), &LedgerId::Vault, vault.judged(), &mut problems).await?;
     }
-    let mut ledgers = vec![ledger(LedgerId::Vault, vault.judged(), problems)];
+    behind(&session, &seen, &LedgerId::Vault, session.vault.judged(), &mut problems);
+    let mut ledgers = vec![ledger(LedgerId::Vault, session.vault.judged(), problems)];
     let (ids, named) = match args.dataset {
         Some(id) => (vec![id], true),
-        None => (session.dataset_ids().await?, false),
+        None => (every_dataset(&session, &seen).await?, false),
     };
     let mut checked_bytes = 0;
     for id in ids {
         let found =
             if named { session.dataset_even_if_stopped(&id).await.map(Some) } else { session.listed(&id).await };
         let one = match found {
-            Ok(None) => continue,
+            Ok(None) if seen.iter().all(|item| item.ledger != LedgerId::Dataset(id.clone())) => continue,
+            Ok(None) => {
+                let mut problems = Problems::of(None);
+                behind(&session, &seen, &LedgerId::Dataset(id.clone()), &[], &mut problems);
+                ledger(LedgerId::Dataset(id), &[], problems)
+            }
             Ok(Some(state)) => {
                 let mut problems = Problems::of(state.stop());
+                behind(&session, &seen, &state.ledger(), state.judged(), &mut problems);
                 if args.data {
                     let (client, vault) = (session.client.as_ref(), session.vault.id());
                     check_entries(client, vault, &state.ledger(), state.judged(), &mut problems).await?;
@@ -111,6 +120,22 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, sound };
     globals.output().result(&report, || text_of(&report, args.data))?;
     if sound { Ok(()) } else { Err(Failure::integrity("not everything is as it was signed")) }
+}
+
+/// The datasets that are listed, were seen here, or were seen by an officer.
+async fn every_dataset(session: &Session, seen: &[SeenLedger]) -> Outcome<Vec<DatasetId>> {
+    let mut all: BTreeSet<LedgerId> = session.ledger_ids().await?;
+    all.extend(seen.iter().map(|item| item.ledger.clone()));
+    Ok(all.into_iter().filter_map(|ledger| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None }).collect())
+}
+
+/// Adds a problem if a ledger is behind what an officer has seen. One that stops is judged up to there only, and says so itself.
+fn behind(session: &Session, seen: &[SeenLedger], ledger: &LedgerId, judged: &[Judged], problems: &mut Problems) {
+    let at = |seq: u64| usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.hash);
+    let item = seen.iter().find(|item| item.ledger == *ledger).filter(|_| problems.found.is_empty());
+    if let Some(Err(failure)) = item.map(|item| session.continues(item, at)) {
+        problems.push(failure.to_string());
+    }
 }
 
 fn ledger(ledger: LedgerId, judged: &[Judged], problems: Problems) -> Ledger {

@@ -1,0 +1,373 @@
+//! Mallory shows old, short, other, hidden or doubled histories, to who has seen more and to who comes new. Who has seen more refuses; who comes
+//! new holds on to the invitation; nobody seals to a view that an officer has seen the end of.
+
+use std::fs;
+
+use serde_json::json;
+use vault_core::ids::LedgerId;
+use vault_core::ledger::statement::{Body, Revoked, Text};
+use vault_tests::world::{World, copy_folder};
+
+use crate::bad_input::forged_vault;
+use crate::mallory::{custodian, entries, next_statement, with_payload, write_entry, write_signed};
+use crate::mallory_den::{ALL, Den, GET, Kind, everywhere};
+use crate::mallory_storage::{Reply, framed, hello};
+use crate::story::{COHORT, contents, shown, story};
+
+/// The entries of the story's dataset.
+fn dataset() -> String {
+    format!("ledger/dataset/{COHORT}")
+}
+
+/// Every verb that reads or writes the dataset refuses, with no trace, for somebody who has seen more.
+fn everybody_refuses(den: &Den, words: &[&str]) {
+    for (who, args) in [
+        ("anna", &["ls", COHORT][..]),
+        ("anna", &["cat", COHORT, "late/notes.txt"]),
+        ("anna", &GET),
+        ("anna", &["log", COHORT]),
+        ("anna", &["dataset", "show", COHORT]),
+        ("seq", &["put", COHORT, "late"]),
+        ("lab", &["grant", COHORT, "eve"]),
+        ("lab", &["rotate", COHORT]),
+        ("lab", &["revoke", COHORT, "anna"]),
+        ("officer", &["revoke", COHORT, "anna"]),
+    ] {
+        den.refuses(5, words, who, args);
+    }
+    den.reports(5, words, "anna", &["verify"]);
+}
+
+#[test]
+fn who_has_seen_more_refuses_every_older_view() {
+    everywhere(|den| {
+        den.save("old");
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        den.person("officer").ok(&["member", "role", "eve", "auditor"]);
+        den.sees(&["officer", "lab", "anna", "seq"]);
+        den.save("new");
+        for (part, words) in
+            [("", "was rolled back"), ("ledger/vault", "was rolled back"), ("ledger/dataset", "was rolled back")]
+        {
+            den.bring_back("old", part);
+            everybody_refuses(den, &[words]);
+            den.bring_back("new", "");
+        }
+        den.person("anna").ok(&["verify"]);
+    });
+}
+
+#[test]
+fn another_continuation_of_the_same_length_is_refused_by_who_saw_the_first() {
+    everywhere(|den| {
+        den.save("common");
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        den.sees(&["anna", "seq", "lab", "officer"]);
+        let length = entries(&den.folder(), &format!("dataset/{COHORT}")).len();
+        den.bring_back("common", "");
+        // The other steward has not seen it, and goes another way: all of it is validly signed.
+        den.person("deputy").ok(&["revoke", COHORT, "anna"]);
+        assert_eq!(entries(&den.folder(), &format!("dataset/{COHORT}")).len(), length);
+        everybody_refuses(den, &["was changed"]);
+        // Nor is one view taken at the beginning of a command and the other one later.
+        den.person("deputy").ok(&["verify"]);
+    });
+}
+
+#[test]
+fn entries_that_are_missing_exchanged_or_changed_are_refused() {
+    everywhere(|den| {
+        den.sees(&["officer", "lab", "anna", "seq"]);
+        den.save("whole");
+        for ledger in ["ledger/vault".to_owned(), dataset()] {
+            let at = |n: usize| den.folder().join(&ledger).join(format!("{n:010}"));
+            let last = fs::read_dir(den.folder().join(&ledger)).unwrap().count() - 1;
+            let changes: [(&str, &dyn Fn()); 6] = [
+                ("the last one missing", &|| fs::remove_file(at(last)).unwrap()),
+                ("two exchanged", &|| {
+                    let [a, b] = [2, 3].map(|n| fs::read(at(n)).unwrap());
+                    fs::write(at(2), b).unwrap();
+                    fs::write(at(3), a).unwrap();
+                }),
+                ("one bit", &|| {
+                    let mut bytes = fs::read(at(last - 1)).unwrap();
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 1;
+                    fs::write(at(last - 1), bytes).unwrap();
+                }),
+                ("rubbish in a place", &|| fs::write(at(3), b"rubbish").unwrap()),
+                ("one left out, all after it moved", &|| {
+                    for n in 2..last {
+                        fs::copy(at(n + 1), at(n)).unwrap();
+                    }
+                    fs::remove_file(at(last)).unwrap();
+                }),
+                ("one missing in the middle", &|| fs::remove_file(at(2)).unwrap()),
+            ];
+            for (what, change) in changes {
+                eprintln!("{ledger}: {what}");
+                change();
+                for (who, args) in [("anna", &GET[..]), ("seq", &["put", COHORT, "late"]), ("lab", &["rotate", COHORT])]
+                {
+                    den.refuses(5, &[], who, args);
+                }
+                den.bring_back("whole", "");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_dataset_that_is_hidden_is_missed_by_who_saw_it() {
+    everywhere(|den| {
+        den.sees(&["anna", "officer", "lab"]);
+        den.save("whole");
+        fs::remove_dir_all(den.folder().join(dataset())).unwrap();
+        let gone = "was seen before and is gone";
+        den.reports(5, &[COHORT, gone], "anna", &["verify"]);
+        den.reports(5, &[COHORT, gone], "officer", &["doctor"]);
+        den.refuses(5, &[gone], "anna", &GET);
+        // Nor does an officer sign a list of all ledgers without it.
+        let said = den.reports(5, &[COHORT, gone], "officer", &["doctor", "--repair"]);
+        assert!(!said.contains("signs the heads"), "{said}");
+        let listed = den.runs_without_a_trace("anna", &["dataset", "list"]);
+        assert!(listed.code == Some(5) && listed.stderr.contains(gone), "{:?} {}", listed.code, listed.stderr);
+        den.bring_back("whole", "");
+        den.person("anna").ok(&["verify"]);
+    });
+}
+
+#[test]
+fn an_officer_signs_no_list_that_is_behind_the_last_one() {
+    everywhere(|den| {
+        // A second officer, who has seen the vault and none of its datasets.
+        den.person("officer").ok(&["member", "role", "eve", "officer"]);
+        den.save("old");
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        den.person("officer").ok(&["doctor", "--repair"]);
+        den.person("eve").ok(&["member", "list"]);
+        for part in ["ledger/dataset", "epochs"] {
+            den.bring_back("old", part);
+        }
+        let later = |name: &str| den.person(name).in_seconds(2 * 86_400);
+        let before = entries(&den.folder(), "vault").len();
+        let done = later("eve").run(&["doctor", "--repair"]);
+        assert_eq!(done.code, Some(5), "{:?} {}", den.kind, done.stderr);
+        assert!(done.stderr.contains("an officer has seen"), "{}", done.stderr);
+        assert_eq!(entries(&den.folder(), "vault").len(), before, "a list that is behind was signed");
+        // With the list as it was, who never saw the dataset seals nothing to it.
+        den.refuses(5, &["an officer has seen"], "eve", &["grant", COHORT, "ben"]);
+        // And whoever verifies is told.
+        den.reports(5, &["an officer has seen"], "eve", &["verify"]);
+    });
+}
+
+#[test]
+fn a_fresh_vault_ledger_over_an_old_dataset_seals_nothing() {
+    everywhere(|den| {
+        for name in ["zoe", "max"] {
+            let _ = den.world.new_person(name);
+        }
+        joins(den, "zoe");
+        den.save("old");
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        den.person("lab").ok(&["member", "role", "zoe", "uploader", "--dataset", COHORT]);
+        den.person("officer").ok(&["doctor", "--repair"]);
+        joins(den, "max");
+        den.person("zoe").ok(&["member", "list"]);
+        for part in ["ledger/dataset", "epochs"] {
+            den.bring_back("old", part);
+        }
+        den.refuses_but_pins(5, &["officer has seen"], "zoe", &["put", COHORT, "late"]);
+        den.refuses_but_pins(5, &["officer has seen"], "max", &["grant", COHORT, "eve"]);
+        // Without the list nobody knows, and nothing is sealed either.
+        for name in den.named("seen/", "") {
+            fs::remove_file(den.folder().join(name)).unwrap();
+        }
+        den.refuses_but_pins(3, &["seen/"], "zoe", &["put", COHORT, "late"]);
+    });
+}
+
+/// An officer enrols somebody, who joins here.
+fn joins(den: &Den, name: &str) {
+    let invitation = invites(den, name);
+    den.person(name).ok(&["join", &invitation]);
+}
+
+fn invites(den: &Den, name: &str) -> String {
+    let card = format!("{name}.card");
+    let added = den.person("officer").ok(&["member", "add", name, "--card", &card, "--location", &den.location()]);
+    added["invitation"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_newcomer_is_shown_no_other_vault_and_no_older_one() {
+    everywhere(|den| {
+        for name in ["zoe", "mallory"] {
+            let _ = den.world.new_person(name);
+        }
+        den.save("before");
+        let invitation = invites(den, "zoe");
+        den.save("real");
+        // A vault of hers, with the same names.
+        let mallory = World::new();
+        let officer = mallory.new_person("officer");
+        fs::copy(den.world.person("zoe").card(), mallory.path("zoe.card")).unwrap();
+        let own = mallory.path("own");
+        let there = officer.through(own.to_str().unwrap(), &[]);
+        there.run(&["init", own.to_str().unwrap(), "--member", "officer", "--json"]).ok();
+        there.ok(&["member", "add", "zoe", "--card", "zoe.card"]);
+        fs::remove_dir_all(den.folder()).unwrap();
+        copy_folder(&own, &den.folder());
+        den.refuses(5, &["vault"], "zoe", &["join", &invitation]);
+        // The right one, from before her enrolment.
+        den.bring_back("before", "");
+        den.refuses(5, &["does not have the entry"], "zoe", &["join", &invitation]);
+        // The right one, with another card in her enrolment.
+        den.bring_back("real", "");
+        let ledger = den.folder().join("ledger/vault");
+        let last = entries(&den.folder(), "vault").len() - 1;
+        let path = ledger.join(format!("{last:010}"));
+        let card = vault_core::json::to_b64(fs::read(den.world.person("mallory").card()).unwrap().trim_ascii());
+        let forged = with_payload(&fs::read(&path).unwrap(), |p| p["body"]["cards"] = json!([card]));
+        fs::write(&path, forged).unwrap();
+        den.refuses(5, &["does not have the entry"], "zoe", &["join", &invitation]);
+        // An invitation is for whom it names.
+        den.bring_back("real", "");
+        den.refuses(4, &["was not enrolled"], "mallory", &["join", &invitation]);
+        den.person("zoe").ok(&["join", &invitation]);
+    });
+}
+
+#[test]
+fn a_vault_made_weaker_is_not_the_one_that_was_joined() {
+    let world = crate::transfer::bench();
+    for kind in ALL {
+        let den = Den::new(world.copy(), kind);
+        for name in ["lab", "anna"] {
+            den.person(name).ok(&["verify"]);
+        }
+        // By the officer's own key: suite 1, head age of years, approvals of none.
+        let changes: [fn(&mut serde_json::Value); 3] = [
+            |genesis| genesis["body"]["suite"] = json!(1),
+            |genesis| genesis["body"]["head_age"] = json!(1_000_000_000),
+            |genesis| genesis["body"]["nonce"] = json!("0".repeat(32)),
+        ];
+        for change in changes {
+            let forged = forged_vault(&world, change);
+            fs::remove_dir_all(den.folder()).unwrap();
+            copy_folder(&forged.path("vault"), &den.folder());
+            for (who, args) in [("lab", ["verify"].as_slice()), ("anna", &["dataset", "list"])] {
+                den.refuses(5, &[], who, args);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_statement_said_again_elsewhere_counts_for_nothing() {
+    everywhere(|den| {
+        let lab = den.person("lab");
+        lab.ok(&["dataset", "create", "other"]);
+        lab.ok(&["grant", "other", "anna"]);
+        lab.ok(&["revoke", COHORT, "ben"]);
+        den.sees(&["anna"]);
+        let of = |ledger: &str| entries(&den.folder(), ledger);
+        let revoked = |ledger: &str| {
+            of(ledger)
+                .into_iter()
+                .find(|entry| String::from_utf8_lossy(&payload(entry)).contains("\"revoked\""))
+                .unwrap()
+        };
+        let entry = revoked(&format!("dataset/{COHORT}"));
+        for ledger in ["dataset/other", "vault", &format!("dataset/{COHORT}")] {
+            let seq = of(ledger).len() as u64;
+            write_entry(&den.folder(), ledger, seq, &entry);
+            let report = den.person("anna").ok(&["verify"]);
+            let ledgers = report["ledgers"].as_array().unwrap();
+            let found = ledgers.iter().find(|l| l["ledger"] == *ledger).unwrap();
+            assert_eq!(found["void"].as_array().unwrap().last().unwrap()["seq"], seq, "{report}");
+        }
+        assert_eq!(den.person("anna").gets(COHORT), contents());
+        assert_eq!(shown(&den.person("anna"), "other")["grants"]["anna"]["current"], true);
+    });
+}
+
+fn payload(stored: &[u8]) -> Vec<u8> {
+    vault_core::envelope::Envelope::parse(stored).unwrap().payload
+}
+
+#[test]
+fn what_nobody_had_the_right_to_say_grants_and_revokes_nothing_anywhere() {
+    everywhere(|den| {
+        den.sees(&["anna", "lab"]);
+        let ledger = LedgerId::Dataset(COHORT.parse().unwrap());
+        let body = || Body::Revoked(Revoked { member: "anna".parse().unwrap(), reason: Text::parse("hers").unwrap() });
+        // A reader who revokes another one; a stranger in the officer's name; the officer's name over another's signature.
+        let [ben, mallory, officer] =
+            [den.world.person("ben"), den.world.new_person("mallory"), den.world.person("officer")]
+                .map(|p| custodian(&p));
+        let say = |who: &str, card: &vault_core::card::Card| {
+            next_statement(&den.folder(), &who.parse().unwrap(), card, ledger.clone(), body())
+        };
+        write_signed(&den.folder(), &ben, &say("ben", vault_keys::custodian::Custodian::card(&ben)));
+        write_signed(&den.folder(), &mallory, &say("officer", vault_keys::custodian::Custodian::card(&mallory)));
+        write_signed(&den.folder(), &mallory, &say("officer", vault_keys::custodian::Custodian::card(&officer)));
+        for rubbish in [&b""[..], b"\0rubbish", b"{}"] {
+            let seq = entries(&den.folder(), &ledger.to_string()).len() as u64;
+            write_entry(&den.folder(), &ledger.to_string(), seq, rubbish);
+        }
+        let report = den.person("anna").ok(&["verify"]);
+        assert_eq!(report["ledgers"][1]["void"].as_array().unwrap().len(), 6, "{report}");
+        assert_eq!(den.person("anna").gets(COHORT), contents());
+        // And stops nobody.
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        den.refuses_but_pins(4, &["grant"], "ben", &GET);
+    });
+}
+
+#[test]
+fn what_she_says_she_has_kept_and_has_not_is_missed() {
+    everywhere(|den| {
+        den.sees(&["lab", "seq"]);
+        // She takes a revocation, says that it is there, and throws it away.
+        // (Until the command has ended she shows it to its author: who reads his own words back would notice at once.)
+        let before = entries(&den.folder(), &format!("dataset/{COHORT}")).len();
+        let lost = den.world.path("lost");
+        copy_folder(&den.folder(), &lost);
+        den.person("lab").ok(&["revoke", COHORT, "ben"]);
+        fs::remove_dir_all(den.folder()).unwrap();
+        copy_folder(&lost, &den.folder());
+        assert_eq!(entries(&den.folder(), &format!("dataset/{COHORT}")).len(), before);
+        // Whoever said it has seen it.
+        den.refuses(5, &["was rolled back"], "lab", &["rotate", COHORT]);
+        den.reports(5, &["was rolled back"], "lab", &["verify"]);
+    });
+}
+
+#[test]
+fn a_server_that_names_one_vault_and_shows_another_is_refused() {
+    let den = Den::new(story(), Kind::Server);
+    den.sees(&["anna"]);
+    let other = World::new();
+    let officer = other.new_person("officer");
+    let own = other.path("own");
+    let there = officer.through(own.to_str().unwrap(), &[]);
+    there.run(&["init", own.to_str().unwrap(), "--member", "officer", "--json"]).ok();
+    let [named, shown] = [hello(&den.folder(), false), hello(&own, false)];
+    let of_other = framed(&entries(&own, "vault"));
+    let _ = den.liar().heard();
+    // Her name for it is right, and what she shows is not; then the other way.
+    den.liar().lie(move |asked, reply| match asked.name.as_str() {
+        "/v1/vault" => Reply { body: named.to_string().into(), ..reply },
+        "entries:vault" => Reply { body: of_other.clone(), ..reply },
+        _ => reply,
+    });
+    den.refuses(5, &["vault"], "anna", &["verify"]);
+    den.liar().lie(move |asked, reply| match asked.name.as_str() {
+        "/v1/vault" => Reply { body: shown.to_string().into(), ..reply },
+        _ => reply,
+    });
+    den.refuses(5, &["vault"], "anna", &["verify"]);
+    assert!(den.liar().heard().iter().all(|asked| !asked.name.contains("dataset")), "she was asked for more");
+}

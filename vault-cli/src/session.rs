@@ -127,14 +127,13 @@ impl Session {
         Ok(session)
     }
 
-    /// A session on a vault that was just made or joined; everything is remembered from here on.
+    /// A session on a vault that was just made or joined; everything is remembered from here on. It is the state that the caller has
+    /// looked at: a store may answer another one if it is asked again.
     ///
     /// # Errors
-    /// If its ledger can't be read or the state can't be written.
-    pub async fn begin(client: Arc<dyn Client>, state: StateFolder, id: &VaultId) -> Outcome<Self> {
-        let entries = client.entries(&LedgerId::Vault, 0).await?;
-        let vault = fold_vault(client.as_ref(), id, &entries).await?;
-        let known = state.known(id)?.unwrap_or_default();
+    /// If it is behind what was seen or the state can't be written.
+    pub fn begin(client: Arc<dyn Client>, state: StateFolder, vault: VaultState) -> Outcome<Self> {
+        let known = state.known(vault.id())?.unwrap_or_default();
         let mut session = Self { client, vault, state, known, remembers: true, left_out: 0 };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
@@ -644,8 +643,11 @@ fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
     Ok(VaultId(entry_hash(None, first).0))
 }
 
-/// A fork is looked at again in the single entries: a wrong bundle can look like one.
-async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
+/// Folds the vault ledger. A fork is looked at again in the single entries: a wrong bundle can look like one.
+///
+/// # Errors
+/// If the genesis is not that vault's, or the single entries can't be read.
+pub async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
     let fold = |entries: &[Bytes]| VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()));
     let state = fold(entries)?;
     if matches!(state.stop(), Some(Stop::Fork { .. })) {

@@ -161,6 +161,33 @@ fn a_segment_that_a_reader_forges_for_others_is_refused() {
     });
 }
 
+#[test]
+fn an_older_version_of_a_file_does_not_pass_for_the_file() {
+    everywhere(|den| {
+        let before = den.named("manifests/", "");
+        den.world.write("late/notes.txt", b"the second version");
+        den.person("lab").ok(&["put", COHORT, "late", "--replace"]);
+        den.sees(&["anna"]);
+        let cat = ["cat", COHORT, "late/notes.txt"];
+        assert_eq!(den.person("anna").run(&cat).bytes(), b"the second version");
+        let newest = den.named("manifests/", "").into_iter().find(|name| !before.contains(name)).unwrap();
+        let path = den.folder().join(newest);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[1..]).unwrap();
+        // What is left is shown, as a manifest that its author spoilt must keep nobody from the rest; but nobody takes it for all there is.
+        for args in [&cat[..], &["ls", COHORT]] {
+            let done = den.runs_without_a_trace("anna", args);
+            assert_eq!(done.code, Some(5), "{:?} {}: {}", den.kind, done.what, done.stderr);
+            assert!(done.stderr.contains("is left out"), "{}", done.stderr);
+        }
+        // Nor is a path gone while a manifest is hidden that may hold it.
+        let done = den.person("lab").run(&["rm", COHORT, "late/notes.txt"]);
+        assert_eq!(done.code, Some(5), "{}", done.stderr);
+        fs::write(&path, whole).unwrap();
+        assert_eq!(den.person("anna").run(&cat).bytes(), b"the second version");
+    });
+}
+
 /// Answers for packs are bent.
 fn packs(
     bend: impl Fn(&Asked, Reply) -> Reply + Send + Sync + 'static,

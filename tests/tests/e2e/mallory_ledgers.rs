@@ -1,7 +1,9 @@
 //! Mallory shows old, short, other, hidden or doubled histories, to who has seen more and to who comes new. Who has seen more refuses; who comes
 //! new holds on to the invitation; nobody seals to a view that an officer has seen the end of.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Mutex;
 
 use serde_json::json;
 use vault_core::ids::LedgerId;
@@ -11,7 +13,7 @@ use vault_tests::world::{World, copy_folder};
 use crate::bad_input::forged_vault;
 use crate::mallory::{custodian, entries, next_statement, with_payload, write_entry, write_signed};
 use crate::mallory_den::{ALL, Den, GET, Kind, everywhere};
-use crate::mallory_storage::{Reply, framed, hello};
+use crate::mallory_storage::{Asked, Reply, framed, hello};
 use crate::story::{COHORT, contents, shown, story};
 
 /// The entries of the story's dataset.
@@ -343,6 +345,50 @@ fn what_she_says_she_has_kept_and_has_not_is_missed() {
         den.refuses(5, &["was rolled back"], "lab", &["rotate", COHORT]);
         den.reports(5, &["was rolled back"], "lab", &["verify"]);
     });
+}
+
+#[test]
+fn what_is_shown_otherwise_when_it_is_read_again_is_refused_or_not_asked_for() {
+    let den = Den::new(story(), Kind::Server);
+    den.sees(&["anna"]);
+    let _ = den.world.new_person("zoe");
+    den.save("before");
+    let invitation = invites(&den, "zoe");
+    // From the second time on that a ledger is asked for, its last entries are missing.
+    let shorter = || {
+        let seen: Mutex<BTreeMap<String, u32>> = Mutex::default();
+        move |asked: &Asked, reply: Reply| {
+            let Some(ledger) = asked.name.strip_prefix("entries:") else { return reply };
+            let times = *seen.lock().unwrap().entry(ledger.to_owned()).and_modify(|n| *n += 1).or_insert(1);
+            if times == 1 {
+                return reply;
+            }
+            let all = split(&reply.body);
+            Reply { body: framed(&all[..all.len().min(3)]), ..reply }
+        }
+    };
+    den.liar().lie(shorter());
+    den.refuses(5, &["was changed while it was read"], "anna", &["log", COHORT]);
+    // Whoever joins remembers what the invitation was compared with, and is not shown less from then on.
+    den.liar().lie(shorter());
+    let joined = den.person("zoe").run(&["join", &invitation]);
+    den.liar().be_honest();
+    den.bring_back("before", "");
+    match joined.code {
+        Some(0) => drop(den.reports(5, &["was rolled back"], "zoe", &["verify"])),
+        code => assert_eq!(code, Some(5), "{}", joined.stderr),
+    }
+}
+
+/// The entries of an answer.
+fn split(mut body: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some((length, rest)) = body.split_first_chunk::<4>() {
+        let (entry, rest) = rest.split_at(usize::try_from(u32::from_be_bytes(*length)).unwrap());
+        all.push(entry.to_vec());
+        body = rest;
+    }
+    all
 }
 
 #[test]

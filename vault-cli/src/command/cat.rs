@@ -59,8 +59,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let store: Arc<dyn PackStore> = Arc::clone(&session.client) as Arc<_>;
     read_range(store, FetchOptions::default(), &body, file, range, crate::output::bytes_out())
         .await
-        .map(drop)
-        .map_err(fetch::cat_failed)
+        .map_err(fetch::cat_failed)?;
+    // A manifest that can't be read may hold a later version of this file, or somebody else's claim to its path.
+    keyring.is_complete()
 }
 
 /// A range as HTTP writes it (RFC 9110, section 14.1.2).

@@ -21,7 +21,7 @@ use crate::client::{Append, Client};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
 use crate::random;
-use crate::session::{Session, Signer};
+use crate::session::{self, Session, Signer};
 use crate::settings::Globals;
 
 const DAY: u64 = 86_400;
@@ -124,7 +124,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if client.keeps_epochs().await? {
         out.note(&format!("warning: {}", crate::client::local::VERSIONS));
     }
-    let mut session = Session::begin(client, state, &id).await?;
+    let entries = client.entries(&LedgerId::Vault, 0).await?;
+    let vault = session::fold_vault(client.as_ref(), &id, &entries).await?;
+    let mut session = Session::begin(client, state, vault)?;
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };
         session.append_vault(&signer, &Body::RoleSet(role)).await?;

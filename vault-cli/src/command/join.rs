@@ -4,10 +4,9 @@ use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 use vault_core::ids::{EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::json;
-use vault_core::ledger::vault::VaultState;
 
 use crate::error::{Failure, Outcome};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::settings::Globals;
 
 const PREFIX: &str = "seqvault-invite-1.";
@@ -100,9 +99,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             .hint("this is not the vault that you were invited to"));
     }
     let entries = client.entries(&LedgerId::Vault, 0).await?;
-    let vault = VaultState::fold(&invitation.vault, &entries).map_err(|e| {
-        Failure::integrity(format!("{location}: {e}")).hint("this is not the vault that you were invited to")
-    })?;
+    let vault = session::fold_vault(client.as_ref(), &invitation.vault, &entries)
+        .await
+        .map_err(|failure| failure.at(location).hint("this is not the vault that you were invited to"))?;
     if vault.entry_hash(invitation.seq) != Some(invitation.hash) {
         return Err(Failure::integrity(format!(
             "{location} does not have the entry {} that the officer vouched for",
@@ -123,7 +122,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         state.remember(&invitation.vault, client.location(), &[], true)?;
     }
     state.take_location(&invitation.vault, client.location())?;
-    Session::begin(client, state, &invitation.vault).await?;
+    Session::begin(client, state, vault)?;
     let joined = Joined { vault: invitation.vault, location: location.to_owned(), member: invitation.member };
     globals
         .output()

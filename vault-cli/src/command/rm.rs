@@ -65,12 +65,15 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let mut removed = BTreeSet::new();
     let mut entries = Vec::new();
-    let mut plan = plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
-    patterns.all_fit(plan.iter().flat_map(|(paths, _)| paths))?;
+    let (mut keyring, mut plan) = plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
+    if let Err(missing) = patterns.all_fit(plan.iter().flat_map(|(paths, _)| paths)) {
+        keyring.is_complete()?;
+        return Err(missing);
+    }
     // What is removed may have been re-encrypted by somebody who was first, so then everything is looked up again.
     'again: for attempt in 0..=ATTEMPTS {
         if attempt > 0 {
-            plan = self::plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
+            (keyring, plan) = self::plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
         }
         for (paths, body) in &plan {
             removed.extend(paths.iter().map(ToString::to_string));
@@ -98,7 +101,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             done.removed.len(),
             if done.removed.len() == 1 { "" } else { "s" }
         )
-    })
+    })?;
+    // A manifest that can't be read may hold another file of that path, which would come back with it.
+    keyring.is_complete()
 }
 
 /// Removes a manifest unseen.
@@ -133,8 +138,8 @@ async fn plan(
     dataset: &mut DatasetState,
     patterns: &Patterns,
     reason: &Text,
-) -> Outcome<Vec<(Vec<VaultPath>, Body)>> {
-    let (_, opened) = Keyring::open_all(session, signer, dataset).await?;
+) -> Outcome<(Keyring, Vec<(Vec<VaultPath>, Body)>)> {
+    let (keyring, opened) = Keyring::open_all(session, signer, dataset).await?;
     // Of every manifest, not of the view: what a removed file had taken over would come back otherwise.
     let mut files: BTreeMap<ManifestId, (Vec<VaultPath>, Vec<u32>)> = BTreeMap::new();
     for from in &opened {
@@ -151,8 +156,9 @@ async fn plan(
             .find(|o| o.id == manifest)
             .map_or(0, |o| o.manifest.files().iter().filter(|f| !o.committed.removed_files.contains(&f.number)).count())
     };
-    let planned = files.into_iter();
-    Ok(planned.map(|(id, (paths, numbers))| (paths, body(id, numbers, left(id), reason))).collect())
+    let planned =
+        files.into_iter().map(|(id, (paths, numbers))| (paths, body(id, numbers, left(id), reason))).collect();
+    Ok((keyring, planned))
 }
 
 /// A manifest of which nothing is left goes whole, so that the next key table leaves its key out.

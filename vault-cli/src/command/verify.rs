@@ -190,6 +190,9 @@ async fn check_entries(
         }
         Err(failure) => return Err(failure),
     };
+    if entries.len() < judged.len() {
+        problems.push(format!("of {} entries {} are there as objects of their own", judged.len(), entries.len()));
+    }
     let mut before = (*ledger != LedgerId::Vault).then_some(EntryHash(vault.0));
     for (seq, (stored, judged)) in (0u64..).zip(entries.iter().zip(judged)) {
         if entry_hash(before, stored) != judged.hash {

@@ -186,6 +186,15 @@ impl Keyring {
         .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))
     }
 
+    /// What it means that something was not found: if manifests were left out, it may lie in one of them.
+    #[must_use]
+    pub fn or_left_out(&self, missing: Failure) -> Failure {
+        match self.is_complete() {
+            Err(incomplete) if missing.kind == Kind::NotFound => incomplete,
+            _ => missing,
+        }
+    }
+
     /// What was left out, and why.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {

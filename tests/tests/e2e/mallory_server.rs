@@ -170,7 +170,7 @@ fn nobody_is_sent_elsewhere() {
                 if asked.name.starts_with(place) { Reply { status, headers, ..Reply::default() } } else { reply }
             });
             // Once of the whole, once where an object is asked for.
-            den.refuses(if place == "manifests/" { 8 } else { 3 }, &[], "anna", &GET);
+            den.refuses(if place == "manifests/" { 5 } else { 3 }, &["no seqvault server"], "anna", &GET);
         }
     }
     assert_eq!(calls.load(Ordering::SeqCst), 0, "somebody followed");

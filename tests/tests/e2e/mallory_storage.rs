@@ -435,9 +435,10 @@ fn object(folder: &Path, name: &str, asked: &Asked) -> Reply {
             let _ = fs::remove_file(path);
             Reply::json(&json!({"objects": 1, "kept": false}))
         }
-        _ => match fs::read(path).ok().and_then(|whole| part(whole, asked)) {
-            Some((status, bytes)) => Reply::new(status, "application/octet-stream", bytes),
-            None => Reply::problem(404, "not-found"),
+        _ => match fs::read(path).map(|whole| part(whole, asked)) {
+            Ok(Some((status, bytes))) => Reply::new(status, "application/octet-stream", bytes),
+            Ok(None) => Reply::problem(416, "range"),
+            Err(_) => Reply::problem(404, "not-found"),
         },
     }
 }

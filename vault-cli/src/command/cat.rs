@@ -43,11 +43,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let (keyring, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let candidate = {
         let view = keyring::view(&dataset, &opened);
-        if view.find(&path).is_none() {
-            keyring.is_complete()?;
-        }
         let found = view.find(&path).ok_or_else(|| {
-            Failure::not_found(format!("{} has no file {path}", args.dataset)).hint("`seqvault ls` shows what there is")
+            let missing = Failure::not_found(format!("{} has no file {path}", args.dataset));
+            keyring.or_left_out(missing.hint("`seqvault ls` shows what there is"))
         })?;
         super::get::one(&path, found)?
     };

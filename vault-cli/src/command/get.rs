@@ -72,10 +72,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let (keyring, opened) = Keyring::open_all(&mut session, &signer, &mut dataset).await?;
     let chosen = {
         let view = keyring::view(&dataset, &opened);
-        choose(view.iter(), &patterns)?
+        choose(view.iter(), &patterns)
     };
+    let chosen = chosen.map_err(|missing| keyring.or_left_out(missing))?;
     if chosen.is_empty() {
-        return Err(Failure::not_found(format!("{} has no files", args.dataset)));
+        return Err(keyring.or_left_out(Failure::not_found(format!("{} has no files", args.dataset))));
     }
     let paths: Vec<&VaultPath> = chosen.iter().map(|(path, _)| path).collect();
     let rules = if args.exact_names { NameRules::EXACT } else { NameRules::PORTABLE };

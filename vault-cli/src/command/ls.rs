@@ -85,7 +85,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             });
         }
     }
-    patterns.all_fit(listed.iter().map(|l| l.path))?;
+    patterns.all_fit(listed.iter().map(|l| l.path)).map_err(|missing| keyring.or_left_out(missing))?;
     globals.output().result(&listed, || text_of(&listed, &args))?;
     keyring.is_complete()
 }

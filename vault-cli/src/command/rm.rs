@@ -66,10 +66,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut removed = BTreeSet::new();
     let mut entries = Vec::new();
     let (mut keyring, mut plan) = plan(&mut session, &signer, &mut dataset, &patterns, &reason).await?;
-    if let Err(missing) = patterns.all_fit(plan.iter().flat_map(|(paths, _)| paths)) {
-        keyring.is_complete()?;
-        return Err(missing);
-    }
+    patterns.all_fit(plan.iter().flat_map(|(paths, _)| paths)).map_err(|missing| keyring.or_left_out(missing))?;
     // What is removed may have been re-encrypted by somebody who was first, so then everything is looked up again.
     'again: for attempt in 0..=ATTEMPTS {
         if attempt > 0 {

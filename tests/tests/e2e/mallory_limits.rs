@@ -365,6 +365,6 @@ fn a_stolen_identity_file_is_guessed_offline_and_nothing_notices() {
     assert!(!guess("password") && !guess("a passphrase of the test"));
     assert!(guess(PASSPHRASE));
     let cost = vault_keys::file::read(&stolen).unwrap().cost();
-    assert_eq!((cost.m_kib(), cost.t()), (8, 1), "identities of the tests are cheap to guess, and say so");
+    assert_eq!((cost.m_kib(), cost.t()), (8 << 10, 1), "identities of the tests are cheap to guess, and say so");
     assert_eq!(vault_keys::identity::Cost::DEFAULT.m_kib(), 262_144);
 }

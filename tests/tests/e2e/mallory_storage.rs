@@ -67,7 +67,7 @@ pub(crate) struct Liar {
 
 struct Told {
     tongue: Tongue,
-    folder: Mutex<PathBuf>,
+    folder: PathBuf,
     lie: Mutex<Option<Lie>>,
     heard: Mutex<Vec<Asked>>,
     is_over: AtomicBool,
@@ -114,7 +114,7 @@ impl Liar {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let told = Arc::new(Told {
             tongue,
-            folder: Mutex::new(folder.to_owned()),
+            folder: folder.to_owned(),
             lie: Mutex::new(None),
             heard: Mutex::default(),
             is_over: AtomicBool::new(false),
@@ -145,11 +145,6 @@ impl Liar {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on she shows another folder.
-    pub(crate) fn show(&self, folder: &Path) {
-        folder.clone_into(&mut self.told.folder.lock().unwrap());
-    }
-
     /// From now on she answers what `lie` makes of the honest answer.
     pub(crate) fn lie(&self, lie: impl Fn(&Asked, Reply) -> Reply + Send + Sync + 'static) {
         *self.told.lie.lock().unwrap() = Some(Box::new(lie));
@@ -178,10 +173,9 @@ fn serve(told: &Told, mut stream: TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let Some(asked) = read(told.tongue, &mut stream) else { return };
-    let folder = told.folder.lock().unwrap().clone();
     let honest = match told.tongue {
-        Tongue::Bucket => bucket(&folder, &asked),
-        Tongue::Server => server(&folder, &asked),
+        Tongue::Bucket => bucket(&told.folder, &asked),
+        Tongue::Server => server(&told.folder, &asked),
     };
     let reply = match &*told.lie.lock().unwrap() {
         Some(lie) => lie(&asked, honest),

@@ -457,6 +457,11 @@ impl Store {
             }
             bytes.extend_from_slice(&chunk);
         }
+        // A store may end an answer early that said how long it would be.
+        if bytes.len() < length {
+            let size = stream.range.start + bytes.len() as u64;
+            return Err(StoreError::TooShort { path: self.path(key), size, end: stream.range.end });
+        }
         Ok(bytes.freeze())
     }
 

@@ -245,7 +245,14 @@ fn a_range_that_is_answered_with_other_bytes_is_refused() {
                     // A store whose answers have not the length that they say is broken, too.
                     Some(5 | 8) => assert!(given.is_empty(), "{:?} {what}: something was handed out", den.kind),
                     // What is missing was asked for again, and what is too much was not taken.
-                    Some(0) => assert!(["short", "long"].contains(&what) && given == right, "{:?} {what}", den.kind),
+                    Some(0) => assert!(
+                        ["short", "long"].contains(&what) && given == right,
+                        "{:?} {what} {}: {} of {}",
+                        den.kind,
+                        args[0],
+                        given.len(),
+                        right.len()
+                    ),
                     code => panic!("{:?} {what}: {code:?} {}", den.kind, done.stderr),
                 }
                 let _ = fs::remove_dir_all(out.parent().unwrap());

@@ -109,6 +109,10 @@ impl<W: Write> Sink<W> {
         if self.is_whole() && hash != Some(self.record.blake3.0) {
             return Err(CatError::Differs(self.record.path.clone()));
         }
+        // Less than was asked for never looks like all of it.
+        if self.written != self.range.end.saturating_sub(self.range.start) {
+            return Err(FetchError::Place(self.record.path.clone()).into());
+        }
         Ok((self.output, self.written))
     }
 }

@@ -21,7 +21,7 @@ use vault_core::pack::{
     round_to_groups,
 };
 
-use super::store::{Ahead, ObjectError, PackStore, Retry};
+use super::store::{Ahead, ObjectError, PackStore, Retry, StoreError};
 
 /// Groups objects up to this length are fetched whole; of longer ones only the part that is needed.
 const WHOLE_GROUPS: u64 = 1 << 20;
@@ -278,8 +278,15 @@ impl PackSource {
 
     async fn read(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, FetchError> {
         let Fetcher { store, retry, .. } = &*self.fetcher;
-        let bytes = retry.run(name, || store.get_range(name, range.clone())).await?;
-        Ok(bytes)
+        let length = range.end.saturating_sub(range.start);
+        // What is checked group by group is whole only if it is as long as was asked for.
+        let exactly = || async {
+            match store.get_range(name, range.clone()).await {
+                Ok(bytes) if bytes.len() as u64 != length => Err(StoreError::Length),
+                read => read,
+            }
+        };
+        Ok(retry.run(name, exactly).await?)
     }
 
     fn entry(&self, index: usize) -> Result<&PackEntry, FetchError> {

@@ -16,6 +16,9 @@ use crate::mallory_storage::{Asked, Reply};
 use crate::story::{COHORT, contents, reads, shown};
 use crate::transfer::noise;
 
+/// What becomes of an answer.
+type Lie = fn(&Asked, Reply) -> Reply;
+
 /// The files of the story's two uploads: one key lies in the table, the other in a header.
 const FILES: [&str; 2] = ["run/a/reads.fastq", "late/notes.txt"];
 
@@ -209,7 +212,7 @@ fn packs(
 fn a_range_that_is_answered_with_other_bytes_is_refused() {
     where_she_answers(|den| {
         let bytes = with_big(den);
-        let lies: [(&str, fn(&Asked, Reply) -> Reply); 5] = [
+        let lies: [(&str, Lie); 5] = [
             ("shifted", |_, mut reply| {
                 let by = 65_568.min(reply.body.len() / 2);
                 reply.body.rotate_left(by);

@@ -14,6 +14,9 @@ use crate::mallory_den::{Den, GET, Kind, where_she_answers};
 use crate::mallory_storage::{Liar, Reply, Tongue, hello};
 use crate::story::{COHORT, contents, story};
 
+/// What becomes of an answer.
+type Change = fn(Reply) -> Reply;
+
 /// Memory for a command that may need some hundreds of MB of address space, and not thousands: in kB.
 const ROOM: u64 = 1_500_000;
 
@@ -94,7 +97,7 @@ fn entries_without_end_or_of_impossible_lengths_are_given_up() {
 fn greetings_and_problems_without_end_or_sense_are_given_up() {
     let den = Den::new(story(), Kind::Server);
     den.sees(&["anna"]);
-    let replies: [(&str, fn(Reply) -> Reply); 6] = [
+    let replies: [(&str, Change); 6] = [
         ("a greeting without end", |reply| Reply { without_end: Some(vec![b' '; 1 << 20]), ..reply }),
         ("a problem without end", |_| Reply {
             without_end: Some(vec![b' '; 1 << 20]),

@@ -249,7 +249,7 @@ fn plain(text: &str) -> String {
     let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         plain.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        plain.extend_from_slice(part[2..].as_bytes());
+        plain.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(plain).unwrap()
 }

@@ -181,7 +181,11 @@ async fn first_entry(
         recovery: recovery.into_iter().collect(),
         title,
     };
-    seals.write(session).await?;
+    if let Err(failure) = seals.write(session).await {
+        // A server takes no seals for the first epoch of a dataset that somebody else made meanwhile.
+        let lost = failure.kind == Kind::Refused && session.dataset(&args.dataset).await.is_ok();
+        return Err(if lost { taken(&args.dataset) } else { failure });
+    }
     match session.create_dataset(signer, &args.dataset, Body::DatasetCreated(body)).await? {
         Some(state) => Ok(state),
         None => {

@@ -249,7 +249,7 @@ impl SeaweedFs {
         command.extend(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer"]);
         // It reports home unless it is told not to.
         command.push("-master.telemetry=false");
-        command.extend(["-master.volumeSizeLimitMB=256", "-volume.max=100", "-volume.preStopSeconds=1"]);
+        command.extend(["-master.volumeSizeLimitMB=256", "-volume.max=300", "-volume.preStopSeconds=1"]);
         command.extend(ports.iter().map(String::as_str));
         command.extend(options);
         Keeper::spawn(KEEPER, &self.log(), &command)

@@ -337,7 +337,9 @@ impl Store {
         let last = |key: &Key| key.filename().map(str::to_owned);
         let mut folders: Vec<String> = found.common_prefixes.iter().filter_map(last).collect();
         folders.sort_unstable();
-        Ok((folders, found.objects.iter().filter_map(|meta| last(&meta.location)).collect()))
+        // SeaweedFS shows a folder that it made and that is empty by now as an object of the folder's own name and no bytes.
+        let objects = found.objects.iter().filter(|meta| meta.location != prefix);
+        Ok((folders, objects.filter_map(|meta| last(&meta.location)).collect()))
     }
 
     /// Some object, whatever it is called, that does not lie in a folder of this name. Folders are looked into one by one, since a listing of

@@ -175,7 +175,7 @@ class Site:
             weed, "-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", f"-dir={self.room / 'weed'}",
             f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
             f"-s3.config={self.room / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
-            "-master.volumeSizeLimitMB=256", "-volume.max=100", "-volume.preStopSeconds=1"])
+            "-master.volumeSizeLimitMB=256", "-volume.max=300", "-volume.preStopSeconds=1"])
         self.more = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
         endpoint = f"http://127.0.0.1:{s3}"
 

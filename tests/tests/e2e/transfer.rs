@@ -74,9 +74,9 @@ pub(crate) fn no_leftovers(folder: &Path) {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The packs that the vault holds.
+/// The packs that the vault holds; not what a process that was killed had only begun to write into a folder, under a name that no object has.
 pub(crate) fn packs(world: &World) -> BTreeSet<String> {
-    world.objects().into_keys().filter(|name| name.starts_with("packs/") && !name.contains('.')).collect()
+    world.objects().into_keys().filter(|name| name.starts_with("packs/") && !name.contains(['.', '#'])).collect()
 }
 
 /// Waits until nothing is stored any more that somebody sent who is gone: a server or store may still be at work on it. Returns the packs.

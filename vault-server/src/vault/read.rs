@@ -67,9 +67,12 @@ impl Marked {
         Self { entries, mark: None }
     }
 
-    /// At most so many of them.
+    /// At most so many of them. What is cut off takes the mark with it, which is the last one's.
     pub(super) fn first(mut self, count: usize) -> Self {
-        self.entries.truncate(count);
+        if self.entries.len() > count {
+            self.entries.truncate(count);
+            self.mark = None;
+        }
         self
     }
 }

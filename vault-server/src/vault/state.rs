@@ -250,7 +250,7 @@ impl Vault {
     async fn news<T>(&self, ledger: &LedgerId, known: &Known<T>) -> Result<Option<Marked>, LedgerError> {
         let index = self.index(ledger, known.entries - 1).await?;
         // Entries are written once, and a store that replaces one shows it as another: what looks the same need not be read again.
-        if index.mark.is_some() && index.mark == known.mark {
+        if index.mark.is_some() && index.mark == known.mark && index.numbers.end == known.entries {
             return Ok(None);
         }
         self.read_marked(ledger, &index).await.map(Some)

@@ -581,11 +581,14 @@ impl Session {
         Ok(())
     }
 
-    /// The hash of an entry of another ledger than the vault's.
+    /// The hash of each of these entries, all from the first one on, of another ledger than the vault's.
     #[must_use]
-    pub fn hash_at(&self, entries: &[Bytes], seq: u64) -> Option<EntryHash> {
-        let upto = entries.get(..=usize::try_from(seq).ok()?)?;
-        Some(upto.iter().fold(EntryHash(self.vault.id().0), |before, stored| entry_hash(Some(before), stored)))
+    pub fn hashes(&self, entries: &[Bytes]) -> Vec<EntryHash> {
+        let chain = |before: &mut EntryHash, stored: &Bytes| {
+            *before = entry_hash(Some(*before), stored);
+            Some(*before)
+        };
+        entries.iter().scan(EntryHash(self.vault.id().0), chain).collect()
     }
 
     fn check_pin(&self, ledger: &LedgerId) -> Outcome<()> {

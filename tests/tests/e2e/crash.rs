@@ -7,6 +7,7 @@ use std::fs;
 use vault_tests::world::{Fault, World, objects, strings};
 
 use crate::story::{COHORT, Settled, contents, is_sound, reads, settle, shown, story};
+use crate::transfer::packs;
 
 /// More calls than any verb here makes.
 const MOST: u64 = 60;
@@ -68,11 +69,6 @@ fn crashes_but(of: &World, who: &str, args: &[&str], other: &str, forget: impl F
         forget(&mut settled);
         assert_eq!(settled, expected);
     })
-}
-
-/// The packs that the vault holds.
-fn packs_of(world: &World) -> BTreeSet<String> {
-    world.objects().into_keys().filter(|name| name.starts_with("packs/") && !name.contains('.')).collect()
 }
 
 /// The journals of uploads that somebody has.
@@ -138,9 +134,9 @@ fn a_killed_put_goes_on_and_sends_no_pack_twice() {
     let calls = killed_everywhere(&story, "seq", &args, |world, fault| {
         eprintln!("killed {fault:?}");
         is_sound(world);
-        let packs = packs_of(world);
+        let stored = packs(world);
         let done = world.person("seq").ok(&args);
-        assert!(packs.is_subset(&packs_of(world)), "a pack that was stored is not used");
+        assert!(stored.is_subset(&packs(world)), "a pack that was stored is not used");
         assert_eq!(done["files"], 2);
         let got = world.person("anna").gets(COHORT);
         assert!(got["big/one.bam"] == reads(300_000) && got["big/two.bam"] == reads(1_000));

@@ -289,10 +289,7 @@ async fn hashes_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Vec<Entr
             }
             state => Ok(state?.judged().iter().map(|judged| judged.hash).collect()),
         },
-        LedgerId::Exposure(_) => {
-            let entries = session.client.entries(ledger, 0).await?;
-            Ok((0..).map_while(|seq| session.hash_at(&entries, seq)).collect())
-        }
+        LedgerId::Exposure(_) => Ok(session.hashes(&session.client.entries(ledger, 0).await?)),
     }
 }
 

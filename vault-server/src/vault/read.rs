@@ -337,3 +337,25 @@ pub(super) const fn span(size: BundleSize, index: u64) -> Range<u64> {
 pub(super) fn entry_name(ledger: &LedgerId, seq: u64) -> ObjectName {
     ObjectName::Entry { ledger: ledger.clone(), seq }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked() -> Marked {
+        let mark = Mark { seq: 2, size: 1, modified: 0, e_tag: "last".to_owned() };
+        Marked {
+            entries: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b"), Bytes::from_static(b"c")],
+            mark: Some(mark),
+        }
+    }
+
+    /// Else a state that ends before the marked entry would be taken for complete at every later look.
+    #[test]
+    fn entries_that_are_cut_off_take_the_mark_of_the_last_one_with_them() {
+        let cut = marked().first(2);
+        assert_eq!((cut.entries.len(), cut.mark), (2, None));
+        let whole = marked().first(3);
+        assert_eq!((whole.entries.len(), whole.mark), (3, marked().mark));
+    }
+}

@@ -34,5 +34,7 @@ mod shape;
 mod uploads;
 #[path = "ledger/vault.rs"]
 mod vault;
+#[path = "ledger/withdrawal.rs"]
+mod withdrawal;
 #[path = "ledger/world.rs"]
 mod world;

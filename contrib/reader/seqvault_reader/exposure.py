@@ -36,7 +36,7 @@ class Exposure(Fold):
         need(s.author == reservation.author or self.vault.is_officer(s.author, s.v), "neither reserver nor officer")
         # Without an approval it must cite `reservation-cancelled`, which `citation_error` checks beside the dataset.
         approved = s.body["approval"] is not None
-        use = self.approval(s, self.vault.rules["released"] if approved else 0)
+        use = self.approval(s, self.vault.rules["released"] if approved else 0, reservation.body["member"])
 
         def effect():
             use()

@@ -280,16 +280,15 @@ class Fold:
             proposal.approvals[s.hash] = s.author
         return effect
 
-    def approval(self, s, count):
-        """Checks an act marked +a; returns the effect on its proposal."""
+    def approval(self, s, count, beneficiary=None):
+        """Checks an act marked +a; returns the effect on its proposal. What an act names is checked also where it needs none."""
         approval, terms = s.body["approval"], s.body["terms"]
-        if count == 0:
-            need(approval is None, "an approval where none is needed")
+        if approval is None:
+            need(count == 0, "no approval")
             return lambda: None
-        need(approval, "no approval")
         proposal = self.proposals.get(approval["proposal"])
         need(proposal, "unknown proposal")
-        p, beneficiary = proposal.body, terms.get("member")
+        p, beneficiary = proposal.body, beneficiary or terms.get("member")
         need(not proposal.used, "the proposal is used")
         need((p["act"], p["terms"]) == (s.kind, sha256_hex(emit_json({"act": s.kind, "terms": terms}))),
              "the proposal is of other terms")

@@ -725,6 +725,10 @@ class ExposureLedgers(DatasetTest):
         self.assertIn("without approval", "".join(fold.citation_errors({"ds": self.fold()})))
         self.check("author may not", "board", "proposed", proposal("released", {"reserved": second}), self.LEDGER)
         p = self.w.add("uni", "proposed", proposal("released", {"reserved": second}), self.LEDGER)
+        a = self.w.add("clinic", "approved", {"proposal": p}, self.LEDGER)
+        self.released("member has changed", second, cites, {"approvals": [a], "proposal": p})
+        beneficiary = {"member": sha256_hex(emit_json(INFO))}
+        p = self.w.add("uni", "proposed", proposal("released", {"reserved": second}, **beneficiary), self.LEDGER)
         self.check("not an approver", "uni", "approved", {"proposal": p}, self.LEDGER)
         a = self.w.add("clinic", "approved", {"proposal": p}, self.LEDGER)
         fold = self.released("applied", second, cites, {"approvals": [a], "proposal": p})

@@ -321,6 +321,15 @@ class Approvals(FoldTest):
         self.expect(self.w, "no approval", "lab", "card-added", {"approval": None, "terms": other})
         self.expect(self.w, "applied", "uni", "card-added", {"approval": None, "terms": other})
 
+    def test_an_act_that_needs_none_may_name_some(self):
+        p = self.propose()
+        self.act("something else", p, [HASH], who="uni")
+        self.act("somebody concerned", p, self.approve(p, "uni"), who="uni")
+        one = self.approve(p, "clinic")
+        self.act("unknown proposal", HASH, one, who="uni")
+        self.act("applied", p, one, who="uni")
+        self.expect(self.w, "used", "uni", "card-added", {"approval": {"approvals": one, "proposal": p}, "terms": {"card": b64(Key().card), "member": "uni"}})
+
     def test_the_terms_are_those_proposed(self):
         p = self.propose()
         approvals = self.approve(p, "clinic", "board")

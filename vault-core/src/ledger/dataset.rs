@@ -4,16 +4,19 @@
 
 mod apply;
 mod judge;
+mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::approval::Proposals;
 use super::exposure::Exposures;
 use super::fold::{At, Judged, Known, Stop, Verdict, Void, check_signature, entry_hash, known, parse_at};
-use super::statement::{Body, Entry, Facts, ManifestHash, Said, Statement, VaultHead};
+use super::statement::{Body, Entry, Facts, ManifestHash, Reservation, Said, Statement, VaultHead};
 use super::vault::VaultState;
 use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, ManifestId, MemberId, UploadId};
 use crate::seal::PublicKey;
+
+pub use withdrawal::{Attestation, Progress, Rekeyed, Withdrawal};
 
 /// The state of a dataset ledger.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ pub struct DatasetState {
     created_at: u64,
     facts: Facts,
     facts_author: MemberId,
+    facts_at: (u64, u64),
     level: u64,
     confirmed: Option<(MemberId, EntryHash)>,
     uploaders: BTreeSet<MemberId>,
@@ -37,7 +41,8 @@ pub struct DatasetState {
     uploads: BTreeMap<UploadId, Upload>,
     manifests: BTreeMap<ManifestId, Manifest>,
     reservations: BTreeMap<(LedgerId, u64, EntryHash), ReservationUse>,
-    attested: Vec<(MemberId, EntryHash)>,
+    withdrawals: Vec<Withdrawal>,
+    attested: Vec<Attestation>,
     proposals: Proposals,
     deleted: bool,
     cited: u64,
@@ -61,12 +66,35 @@ pub struct Grant {
     pub seq: u64,
     /// Who gave it.
     pub author: MemberId,
+    /// When it was given, as the author claims.
+    pub time: u64,
+    /// The vault entry that its statement cites.
+    pub vault: u64,
+    /// Where it comes from.
+    pub origin: GrantOrigin,
     /// When it ends by itself.
     pub ends: Option<u64>,
     /// The grant's facts: purpose, scenario, basis.
     pub facts: Facts,
+    /// The record of the decision that allowed it, as it was stated; the fold does not look into it.
+    pub trace: Option<Facts>,
+    /// The reservation that it uses.
+    pub reservation: Option<Reservation>,
+    /// How many members' approvals it names.
+    pub approvals: u64,
+    /// The agreement that its member accepted under it, by hash.
+    pub agreement: Option<Digest>,
     /// What became of it.
     pub status: GrantStatus,
+}
+
+/// Where a grant comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantOrigin {
+    /// Somebody was granted it.
+    Granted,
+    /// Its member created the dataset, or began it anew when nobody held it any more.
+    Own,
 }
 
 /// What became of a grant.
@@ -96,6 +124,14 @@ pub struct Epoch {
     pub author: MemberId,
     /// The sealed secrets by member and card.
     pub seals: BTreeMap<(MemberId, CardId), SealRef>,
+}
+
+impl Epoch {
+    /// Whether the epoch was sealed to a member, by whichever card.
+    #[must_use]
+    pub fn is_sealed_to(&self, member: &MemberId) -> bool {
+        self.seals.keys().any(|(sealed, _)| sealed == member)
+    }
 }
 
 /// A sealed epoch secret: what it hashes to, and whose member id its context holds.
@@ -362,6 +398,24 @@ impl DatasetState {
         &self.facts
     }
 
+    /// The number of the entry that states the present facts.
+    #[must_use]
+    pub const fn facts_seq(&self) -> u64 {
+        self.facts_at.0
+    }
+
+    /// When the present facts were stated, as their author claims.
+    #[must_use]
+    pub const fn facts_time(&self) -> u64 {
+        self.facts_at.1
+    }
+
+    /// Who stated the present facts: the grader.
+    #[must_use]
+    pub const fn facts_author(&self) -> &MemberId {
+        &self.facts_author
+    }
+
     /// Its level, 1 to 5.
     #[must_use]
     pub const fn level(&self) -> u64 {
@@ -450,10 +504,21 @@ impl DatasetState {
         &self.proposals
     }
 
-    /// Who attested destruction, and where.
+    /// The agreement that each member accepted under its last grant, by hash.
+    pub fn agreements(&self) -> impl Iterator<Item = (&MemberId, &Digest)> {
+        self.grants.iter().filter_map(|(member, grant)| Some((member, grant.agreement.as_ref()?)))
+    }
+
+    /// The reservations that a grant or new facts used.
+    pub fn cited_reservations(&self) -> impl Iterator<Item = Reservation> {
+        let cited = self.reservations.iter().filter(|(_, used)| **used == ReservationUse::Cited);
+        cited.map(|((ledger, seq, hash), _)| Reservation { hash: *hash, ledger: ledger.clone(), seq: *seq })
+    }
+
+    /// Whether a reservation was used or cancelled here, so that nothing can use it any more.
     #[must_use]
-    pub fn attested(&self) -> &[(MemberId, EntryHash)] {
-        &self.attested
+    pub fn is_settled(&self, reservation: &Reservation) -> bool {
+        self.reservations.contains_key(&(reservation.ledger.clone(), reservation.seq, reservation.hash))
     }
 
     /// Whether the dataset was deleted.

@@ -23,8 +23,14 @@ pub struct Reserved {
     pub dataset: DatasetId,
     /// For which member.
     pub member: MemberId,
+    /// When, as its author claims.
+    pub time: u64,
     /// How many subjects.
     pub added: u64,
+    /// What the total was with them.
+    pub total: u64,
+    /// Which subjects, by the hash of their set, if the author could tell.
+    pub subjects: Option<Digest>,
     /// Whether it was released.
     pub released: bool,
 }
@@ -60,6 +66,18 @@ impl ExposureState {
             }
         }
         state
+    }
+
+    /// The ultimate recipient: the hash that names its ledger.
+    #[must_use]
+    pub const fn recipient(&self) -> &Digest {
+        &self.recipient
+    }
+
+    /// What was counted when a reservation was made, with it; `None` if there is no such reservation.
+    #[must_use]
+    pub fn total_at(&self, reserved: &EntryHash) -> Option<u64> {
+        self.reserved.get(reserved).map(|reserved| reserved.total)
     }
 
     /// Subjects counted now.
@@ -211,7 +229,10 @@ impl ExposureState {
                     author: statement.author.clone(),
                     dataset: body.dataset.clone(),
                     member: body.member.clone(),
+                    time: statement.time,
                     added: body.added,
+                    total: body.total,
+                    subjects: body.subjects,
                     released: false,
                 };
                 self.reserved.insert(hash, reserved);
@@ -245,6 +266,17 @@ impl Exposures {
     /// Adds a folded ledger.
     pub fn insert(&mut self, state: ExposureState) {
         self.0.insert(state.recipient, state);
+    }
+
+    /// A recipient's ledger, if it was read.
+    #[must_use]
+    pub fn of(&self, recipient: &Digest) -> Option<&ExposureState> {
+        self.0.get(recipient)
+    }
+
+    /// All that were read.
+    pub fn iter(&self) -> impl Iterator<Item = &ExposureState> {
+        self.0.values()
     }
 
     /// What a citation finds.

@@ -64,12 +64,36 @@ fn an_act_has_as_many_approvals_as_its_level_asks_for() {
 }
 
 #[test]
-fn an_act_that_needs_none_names_none() {
+fn an_act_that_needs_none_may_name_some_which_are_checked_in_full() {
     let mut w = world();
     w.does("stella", amended(json!({}), 1));
-    let grant = w.grant("rolf");
-    w.refuses("stella", with(&grant, approval(EntryHash([0; 32]), &[])), "names approvals where none are needed");
+    let (grant, proposal) = proposal(&mut w);
+    let (anna, stella) = (w.does("anna", approved(proposal)), w.does("stella", approved(proposal)));
+    w.refuses("stella", with(&grant, approval(EntryHash([0; 32]), &[])), "no such proposal");
+    w.refuses("stella", with(&grant, approval(proposal, &[EntryHash([0; 32])])), "no such approval");
+    let somebody = "an approval is by somebody who may not give it";
+    w.refuses("stella", with(&grant, approval(proposal, &[anna, stella])), somebody);
+    let mut other = grant.clone();
+    other.terms.ends = Some(w.now + DAY);
+    w.refuses("stella", with(&other, approval(proposal, &[anna])), "the act differs from its proposal");
+    w.does("stella", with(&grant, approval(proposal, &[anna])));
+    // It is used as any other is, and the same grant without a proposal is as good.
+    w.refuses("stella", with(&grant, approval(proposal, &[anna])), "the proposal was used already");
     w.does("stella", with(&grant, None));
+}
+
+#[test]
+fn what_changed_since_a_proposal_that_nobody_needs_voids_it_too() {
+    let mut w = world();
+    w.does("stella", amended(json!({}), 1));
+    let (grant, proposal) = proposal(&mut w);
+    let one = w.does("anna", approved(proposal));
+    let changed = "facts, member or rule pack changed since the proposal";
+    w.vault_does("olga", Body::PackSet(PackSet { hash: Digest([1; 32]), name: text("hgr"), on: true }));
+    w.refuses("stella", with(&grant, approval(proposal, &[one])), changed);
+    w.vault_does("olga", Body::PackSet(PackSet { hash: Digest([1; 32]), name: text("hgr"), on: false }));
+    w.now += 30 * DAY;
+    w.refuses("stella", with(&grant, approval(proposal, &[one])), "the proposal has ended");
 }
 
 #[test]

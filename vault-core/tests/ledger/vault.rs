@@ -181,8 +181,8 @@ fn a_member_adds_its_own_cards_and_officers_add_anybodys() {
     w.new_card("rita/2");
     w.vault_refuses("rolf", w.card_added("rita/2", None), "not an officer");
     let empty = Approval { approvals: Set::default(), proposal: EntryHash([0; 32]) };
-    w.vault_refuses("rita", w.card_added("rita/2", Some(empty.clone())), "names approvals where none are needed");
-    w.vault_refuses("olga", w.card_added("rita/2", Some(empty)), "names approvals where none are needed");
+    w.vault_refuses("rita", w.card_added("rita/2", Some(empty.clone())), "no such proposal");
+    w.vault_refuses("olga", w.card_added("rita/2", Some(empty)), "no such proposal");
     w.vault_does("rita", w.card_added("rita/2", None));
     w.vault_refuses("rita", w.card_added("rita/2", None), "a card that is known already");
     w.new_card("rita/3");

@@ -1305,5 +1305,35 @@ pub(crate) fn exposures() -> Vec<Case> {
     released("approval-unknown", "void", "a release with approvals of a proposal that there is not", &|b, body| {
         b.tries("stella", &at, "released", with(&body, json!({"approval": {"approvals": [], "proposal": no_hash()}})));
     });
+    // None is needed, and what is named is checked all the same.
+    let approved = |b: &mut Book, by: &str, member: Value, body: &Value| {
+        let ends = b.clock + DAY;
+        let terms = terms("released", &body["terms"]);
+        let proposed =
+            json!({"act": "released", "ends": ends, "facts": null, "member": member, "pack": null, "terms": terms});
+        b.add("stella", &exposure(), "proposed", proposed);
+        let proposal = b.hashes(&exposure()).pop().unwrap();
+        b.add(by, &exposure(), "approved", json!({"proposal": proposal}));
+        let one = b.hashes(&exposure()).pop().unwrap();
+        with(body, json!({"approval": {"approvals": [one], "proposal": proposal}}))
+    };
+    released("approved", "applied", "a release that an officer approved", &|b, body| {
+        let body = approved(b, "olga", json!(digest(&info())), &body);
+        b.tries("stella", &at, "released", body);
+    });
+    released("approved-no-member", "void", "a release whose proposal names no beneficiary", &|b, body| {
+        let body = approved(b, "olga", Value::Null, &body);
+        b.tries("stella", &at, "released", body);
+    });
+    released(
+        "approved-by-beneficiary",
+        "void",
+        "a release that the member approved for whom it was reserved",
+        &|b, body| {
+            b.vault("olga", "role-set", role("anna", "officer"));
+            let body = approved(b, "anna", json!(digest(&info())), &body);
+            b.tries("stella", &at, "released", body);
+        },
+    );
     all.0.done()
 }

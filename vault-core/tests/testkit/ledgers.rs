@@ -532,7 +532,7 @@ fn officers(all: &mut Ledgers) {
     let approval = json!({"approvals": [], "proposal": "00".repeat(32)});
     case(
         "approval-not-needed",
-        "approvals where none are needed",
+        "an approval of a proposal that there is not, where none is needed",
         "olga",
         "recovered",
         with(&cut, json!({"approval": approval})),
@@ -800,6 +800,19 @@ fn approvals(all: &mut Ledgers) {
         let body = json!({"approval": {"approvals": [one], "proposal": proposal}, "terms": settled});
         b.vault("olga", "recovered", body.clone());
         b.tries("olga", VAULT, "recovered", body);
+    });
+    case("own-card-approved", "applied", "a card in one's own name, which names an approval and needs none", &|b| {
+        let proposal = proposes(b);
+        let one = approves(b, "sven", &proposal);
+        let body = added(b, &proposal, vec![one]);
+        b.tries("rita", VAULT, "card-added", body);
+    });
+    case("own-card-by-itself", "void", "a card in one's own name, which names an approval of one's own", &|b| {
+        b.vault("olga", "role-set", role("rita", "officer"));
+        let proposal = proposes(b);
+        let one = approves(b, "rita", &proposal);
+        let body = added(b, &proposal, vec![one]);
+        b.tries("rita", VAULT, "card-added", body);
     });
     case(
         "behind-fork",

@@ -1,9 +1,12 @@
 //! What each kind of a dataset ledger changes, once it is allowed. Nothing here can fail.
 
 use super::super::fold::At;
-use super::super::statement::{Body, EpochClosed, EpochSeal, Facts, Seal, Set, Statement, UploadCommitted};
+use super::super::statement::{Body, EpochClosed, EpochSeal, Facts, Granted, Seal, Set, Statement, UploadCommitted};
 use super::super::vault::VaultState;
-use super::{DatasetState, Epoch, Grant, GrantStatus, KeyPlace, Manifest, SealRef, Table, Upload, UploadStatus};
+use super::{
+    Attestation, DatasetState, Epoch, Grant, GrantOrigin, GrantStatus, KeyPlace, Manifest, SealRef, Table, Upload,
+    UploadStatus, Withdrawal,
+};
 use crate::ids::{EntryHash, MemberId};
 use crate::seal::PublicKey;
 
@@ -15,6 +18,7 @@ impl DatasetState {
                 self.facts = body.facts.clone();
                 self.level = body.level;
                 self.facts_author = author.clone();
+                self.facts_at = (seq, at.time);
                 self.confirmed = None;
                 body.suspends.iter().for_each(|m| self.end(m, GrantStatus::Suspended));
                 for item in &body.reservations {
@@ -35,17 +39,42 @@ impl DatasetState {
             }
             Body::Granted(body) => {
                 self.add_seals(author, &body.seals);
-                self.give(&body.terms.member, seq, hash, statement, body.terms.ends, &body.terms.facts);
+                let grant = self.grant_of(body, own(author, at, seq, hash));
+                self.grants.insert(body.terms.member.clone(), grant);
                 if let Some(reservation) = &body.reservation {
                     self.use_reservation(reservation, false);
                 }
                 self.proposals.mark_used(body.approval.as_ref());
             }
             Body::CardSealed(body) => self.add_seals(author, &body.seals),
+            Body::AgreementAccepted(body) => {
+                if let Some(grant) = self.grants.get_mut(author) {
+                    grant.agreement = Some(body.agreement);
+                }
+            }
             Body::Suspended(body) => body.members.iter().for_each(|m| self.end(m, GrantStatus::Suspended)),
-            Body::ConsentWithdrawn(body) => body.members.iter().for_each(|m| self.end(m, GrantStatus::Suspended)),
+            Body::ConsentWithdrawn(body) => {
+                body.members.iter().for_each(|m| self.end(m, GrantStatus::Suspended));
+                self.withdrawals.push(Withdrawal {
+                    entry: hash,
+                    seq,
+                    time: at.time,
+                    author: author.clone(),
+                    members: body.members.iter().cloned().collect(),
+                    reason: body.reason.as_str().to_owned(),
+                    subjects: body.subjects,
+                });
+            }
             Body::Revoked(body) => self.end(&body.member, GrantStatus::Revoked { seq }),
-            Body::DestructionAttested(body) => self.attested.push((body.member.clone(), hash)),
+            Body::DestructionAttested(body) => self.attested.push(Attestation {
+                entry: hash,
+                seq,
+                time: at.time,
+                author: author.clone(),
+                member: body.member.clone(),
+                scope: body.scope.as_str().to_owned(),
+                document: body.document,
+            }),
             Body::Proposed(body) => self.proposals.propose(hash, author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, author),
             Body::ReservationCancelled(body) => self.use_reservation(&body.reservation, true),
@@ -72,7 +101,7 @@ impl DatasetState {
                 }
                 self.closed = body.epoch;
                 self.table = None;
-                self.give(author, seq, hash, statement, None, &Facts::default());
+                self.grants.insert(author.clone(), own(author, at, seq, hash));
             }
             Body::UploadOpened(body) => {
                 let upload =
@@ -104,24 +133,18 @@ impl DatasetState {
         }
     }
 
-    pub(super) fn give(
-        &mut self,
-        member: &MemberId,
-        seq: u64,
-        entry: EntryHash,
-        statement: &Statement,
-        ends: Option<u64>,
-        facts: &Facts,
-    ) {
-        let grant = Grant {
-            entry,
-            seq,
-            author: statement.author.clone(),
-            ends,
-            facts: facts.clone(),
-            status: GrantStatus::Given,
-        };
-        self.grants.insert(member.clone(), grant);
+    /// What a `granted` gives, on top of what any grant has.
+    fn grant_of(&self, body: &Granted, grant: Grant) -> Grant {
+        let approvals = body.approval.as_ref().map_or(0, |approval| self.proposals.approvers(approval).count());
+        Grant {
+            origin: GrantOrigin::Granted,
+            ends: body.terms.ends,
+            facts: body.terms.facts.clone(),
+            trace: body.trace.clone(),
+            reservation: body.reservation.clone(),
+            approvals: approvals as u64,
+            ..grant
+        }
     }
 
     fn end(&mut self, member: &MemberId, status: GrantStatus) {
@@ -190,5 +213,24 @@ impl DatasetState {
             };
             self.manifests.insert(signed.manifest, manifest);
         }
+    }
+}
+
+/// The grant of whoever creates a dataset or begins it anew.
+pub(super) fn own(author: &MemberId, at: At, seq: u64, entry: EntryHash) -> Grant {
+    Grant {
+        entry,
+        seq,
+        author: author.clone(),
+        time: at.time,
+        vault: at.vault,
+        origin: GrantOrigin::Own,
+        ends: None,
+        facts: Facts::default(),
+        trace: None,
+        reservation: None,
+        approvals: 0,
+        agreement: None,
+        status: GrantStatus::Given,
     }
 }

@@ -227,6 +227,7 @@ impl DatasetState {
             created_at: head,
             facts: body.facts.clone(),
             facts_author: statement.author.clone(),
+            facts_at: (0, statement.time),
             level: body.level,
             confirmed: None,
             uploaders: BTreeSet::new(),
@@ -238,6 +239,7 @@ impl DatasetState {
             uploads: std::collections::BTreeMap::new(),
             manifests: std::collections::BTreeMap::new(),
             reservations: std::collections::BTreeMap::new(),
+            withdrawals: Vec::new(),
             attested: Vec::new(),
             proposals: super::Proposals::default(),
             deleted: false,
@@ -246,7 +248,8 @@ impl DatasetState {
             stop: None,
         };
         state.open_epoch(1, 0, statement, public, &body.epoch.seals);
-        state.give(&statement.author, 0, hash, statement, None, &super::Facts::default());
+        let at = At { time: statement.time, vault: head };
+        state.grants.insert(statement.author.clone(), super::apply::own(&statement.author, at, 0, hash));
         state.judged.push(super::Judged { hash, verdict: super::Verdict::Applied });
         state
     }

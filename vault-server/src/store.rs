@@ -315,6 +315,28 @@ impl Store {
         self.collect(&prefix, found).await
     }
 
+    /// Shows the objects under a prefix one by one, in no order, for as long as `look` wants more. Nothing of them is held, however many there are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn visit(&self, prefix: &str, mut look: impl FnMut(&Listed) -> bool) -> Result<(), StoreError> {
+        let prefix = Key::from(prefix);
+        let mut found = self.objects.list(Some(&prefix));
+        let mut any = false;
+        while let Some(meta) = found.next().await {
+            let meta = match meta {
+                Ok(meta) => meta,
+                Err(e) => return Err(self.fault(&prefix, e).await),
+            };
+            any = true;
+            if listed(&meta).is_some_and(|object| !look(&object)) {
+                return Ok(());
+            }
+        }
+        // Nothing there is also what a folder that was unmounted looks like.
+        if any { Ok(()) } else { self.check().await }
+    }
+
     /// The names directly under a prefix that have something below them, sorted.
     ///
     /// # Errors

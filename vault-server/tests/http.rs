@@ -18,6 +18,8 @@ mod common;
 mod cost;
 #[path = "http/ledgers.rs"]
 mod ledgers;
+#[path = "http/line.rs"]
+mod line;
 #[path = "http/objects.rs"]
 mod objects;
 #[path = "http/openapi.rs"]

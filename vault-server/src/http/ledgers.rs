@@ -4,17 +4,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use vault_core::ids::{LedgerId, MemberId};
 use vault_core::layout::MAX_NUMBER;
 use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Known};
 
+use super::body::Whole;
 use super::problem::{Outcome, Refused};
 use super::rights::Act;
 use super::service::{Kind, Service, parse_query};
 use super::signed::{Asker, Signed};
-use crate::vault::Append;
+use crate::vault::{Append, AppendError, Prepared};
 use crate::wire::problem::{Problem, Type};
 use crate::wire::{self, Ledgers, Turn, entries as framing};
 
@@ -165,25 +166,73 @@ async fn write(
     asker.may(Act::Append, None)?;
     let body = signed.whole(body, Kind::Said, MAX_ENTRY as u64).await?;
     check_quota(service, &asker.member, &body.bytes)?;
-    let head = service.turns().append(&ledger, &asker.member).await;
-    let vault = service.vault().clone();
-    // Done to its end, whether the client waits for the answer or not.
-    let append = tokio::spawn(async move {
-        let appended = vault.append(&ledger, seq, body.bytes.clone()).await;
-        drop((head, body));
-        appended
-    });
-    match append.await.map_err(|_| super::waves::Broken)?? {
+    match appended(service, &asker.member, ledger, seq, body).await? {
         Append::Appended => Ok(StatusCode::CREATED),
         Append::Taken { .. } => Err(Refused::new(Type::Taken, format!("another entry has the number {seq}"))),
     }
 }
 
+/// Appends an entry. What it names is looked at before its writer stands in line with others, so that however much that is, it keeps nobody
+/// else's entry waiting; and nobody stands there twice.
+async fn appended(service: &Service, member: &MemberId, ledger: LedgerId, seq: u64, body: Whole) -> Outcome<Append> {
+    let alone = tokio::time::timeout(service.settings().patience, service.turns().alone(&ledger, member)).await;
+    let alone = alone.map_err(|_| Refused::new(Type::Busy, "another append of yours is under way").after(1))?;
+    let checked = match prepared(service, member, &ledger, seq, &body.bytes).await? {
+        Prepared::Settled(known) => return Ok(known),
+        Prepared::Checked(checked) => checked,
+    };
+    let head = service.turns().append(&ledger, member).await;
+    let vault = service.vault().clone();
+    // Done to its end, whether the client waits for the answer or not.
+    let write = tokio::spawn(async move {
+        let appended = vault.write(&checked).await;
+        drop((head, alone, body));
+        if let Ok(appended) = &appended {
+            vault.bundle(&ledger, seq, appended).await;
+        }
+        appended
+    });
+    Ok(write.await.map_err(|_| super::waves::Broken)??)
+}
+
+/// An entry that was judged, with what it names.
+async fn prepared(
+    service: &Service,
+    member: &MemberId,
+    ledger: &LedgerId,
+    seq: u64,
+    stored: &Bytes,
+) -> Outcome<Prepared> {
+    let commits = said(stored).is_some_and(|said| matches!(said, Said::UploadCommitted(_)));
+    let _place = if commits {
+        service.may_append(member)?;
+        Some(service.commit(member).await?)
+    } else {
+        None
+    };
+    let prepared = service.vault().prepare(ledger, seq, stored.clone()).await;
+    if commits {
+        use AppendError::{Differs, Missing, TooMany};
+        match &prepared {
+            Ok(_) => service.note_append(member, true),
+            Err(Missing { .. } | Differs { .. } | TooMany { .. }) => service.note_append(member, false),
+            Err(_) => {}
+        }
+    }
+    Ok(prepared?)
+}
+
+/// What an entry says, if that is known.
+fn said(stored: &[u8]) -> Option<Said> {
+    match Entry::parse(stored).ok()?.said {
+        Known::Known(statement) => Some(statement.body),
+        Known::Unknown { .. } => None,
+    }
+}
+
 /// Whoever opens an upload may not have too many open already.
 fn check_quota(service: &Service, member: &MemberId, stored: &[u8]) -> Result<(), Refused> {
-    let opens = Entry::parse(stored).is_ok_and(
-        |entry| matches!(&entry.said, Known::Known(statement) if matches!(statement.body, Said::UploadOpened(_))),
-    );
+    let opens = said(stored).is_some_and(|said| matches!(said, Said::UploadOpened(_)));
     let max = service.settings().open_uploads;
     if !opens || service.vault().open_uploads(member) < max {
         return Ok(());

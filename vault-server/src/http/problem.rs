@@ -208,6 +208,7 @@ impl From<AppendError> for Refused {
             AppendError::Stopped(stop) => stop.into(),
             AppendError::Missing { name } => Self::new(Type::Missing, text).of_object(&name),
             AppendError::Differs { name } => Self::new(Type::Misnamed, text).of_object(&name),
+            AppendError::TooMany { .. } => Self::new(Type::Quota, text),
         }
     }
 }

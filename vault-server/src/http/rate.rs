@@ -45,6 +45,37 @@ impl Rates {
     }
 }
 
+/// Appends of members that were refused after all that they name was looked for.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// How many one after another, and when the last one was, in milliseconds.
+    members: HashMap<MemberId, (u32, u64)>,
+}
+
+impl Refusals {
+    /// So many cost nothing: a put that was interrupted, a pack that a store lost.
+    const FREE: u32 = 3;
+    /// After so long without one they are forgotten, in milliseconds. None is waited for longer.
+    const FORGOTTEN: u64 = 60_000;
+
+    /// How long a member has to wait before its next append, in milliseconds. `now` is in milliseconds of any clock that does not go back.
+    pub(super) fn wait(&self, member: &MemberId, now: u64) -> Option<u64> {
+        let (count, last) = self.members.get(member)?;
+        let pause = 1000_u64 << count.checked_sub(Self::FREE)?.min(6);
+        last.saturating_add(pause.min(Self::FORGOTTEN)).checked_sub(now).filter(|left| *left > 0)
+    }
+
+    pub(super) fn note(&mut self, member: &MemberId, now: u64) {
+        let known = self.members.entry(member.clone()).or_default();
+        let forgotten = now.saturating_sub(known.1) >= Self::FORGOTTEN;
+        *known = (if forgotten { 1 } else { known.0.saturating_add(1) }, now);
+    }
+
+    pub(super) fn forget(&mut self, member: &MemberId) {
+        self.members.remove(member);
+    }
+}
+
 /// Links that members hold and that have not ended.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -120,5 +151,26 @@ mod tests {
         assert!(!held.take(&lab, 1, 120, 99));
         assert!(held.take(&lab, 3, 120, 100));
         assert!(held.take(&member("hospital"), 5, 120, 100));
+    }
+
+    #[test]
+    fn whoever_names_again_and_again_what_is_not_there_waits_longer_each_time_and_is_forgiven() {
+        let (mut refusals, who) = (Refusals::default(), "m".parse::<MemberId>().unwrap());
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            waits.push(refusals.wait(&who, 0));
+            refusals.note(&who, 0);
+        }
+        let seconds: Vec<_> = waits.into_iter().map(|wait| wait.map_or(0, |wait| wait / 1000)).collect();
+        assert_eq!(seconds, [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!((refusals.wait(&who, 59_999), refusals.wait(&who, 60_000)), (Some(1), None));
+        assert_eq!(refusals.wait(&"other".parse().unwrap(), 0), None);
+        refusals.note(&who, 60_000);
+        assert_eq!(refusals.wait(&who, 60_000), None, "what lies a minute back is forgotten");
+        for _ in 0..5 {
+            refusals.note(&who, 60_000);
+        }
+        refusals.forget(&who);
+        assert_eq!(refusals.wait(&who, 60_000), None);
     }
 }

@@ -12,7 +12,7 @@ use vault_core::ledger::statement::MAX_ENTRY;
 use super::looks::Looks;
 use super::nonces::{Nonces, NotNew, REMEMBERED};
 use super::problem::Refused;
-use super::rate::{Links, Rates};
+use super::rate::{Links, Rates, Refusals};
 use super::turns::Turns;
 use crate::vault::Vault;
 use crate::wire::problem::Type;
@@ -25,6 +25,8 @@ const SMALL: u64 = 256 << 10;
 const SMALL_ROOM: u64 = 16 << 20;
 /// Room for long entries: so many of the longest.
 const LONG: u64 = 4;
+/// Commits whose objects are looked at together.
+const COMMITS: usize = 8;
 /// What a place in the buffers is counted in.
 const KIB: u64 = 1024;
 
@@ -119,6 +121,8 @@ struct Shared {
     nonces: Mutex<Nonces>,
     rates: Mutex<Rates>,
     links: Mutex<Links>,
+    refusals: Mutex<Refusals>,
+    commits: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     rooms: Rooms,
@@ -192,6 +196,7 @@ impl Rooms {
 struct Places {
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
+    commits: Arc<Semaphore>,
     rooms: Rooms,
 }
 
@@ -223,6 +228,8 @@ impl Service {
             nonces: Mutex::new(Nonces::new(MAX_NONCES, of_member)),
             rates: Mutex::new(Rates::new(settings.rate, settings.burst)),
             links: Mutex::new(Links::new(settings.held_links)),
+            refusals: Mutex::default(),
+            commits: Arc::new(Semaphore::new(COMMITS)),
             requests: Arc::new(Semaphore::new(settings.requests)),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             rooms: Rooms::new(settings.buffered),
@@ -273,8 +280,7 @@ impl Service {
 
     /// Counts a request of a member, once its signature has verified.
     pub(super) fn count(&self, member: &MemberId) -> Result<(), Refused> {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if lock(&self.0.rates).take(member, now) {
+        if lock(&self.0.rates).take(member, self.running()) {
             return Ok(());
         }
         let detail = format!("member {member} asks more than {} times a second", self.settings().rate);
@@ -321,6 +327,30 @@ impl Service {
         Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.transfers, 1).await?))
     }
 
+    /// How long the server has run, in milliseconds.
+    fn running(&self) -> u64 {
+        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a member may have an append looked at: not at once after several for which that was in vain.
+    pub(super) fn may_append(&self, member: &MemberId) -> Result<(), Refused> {
+        let Some(left) = lock(&self.0.refusals).wait(member, self.running()) else { return Ok(()) };
+        let detail = format!("several commits of member {member} named what is not there; the next one has to wait");
+        Err(Refused::new(Type::TooMany, detail).after(u32::try_from(left.div_ceil(1000)).unwrap_or(u32::MAX)))
+    }
+
+    /// Notes how looking at an append's objects ended.
+    pub(super) fn note_append(&self, member: &MemberId, found: bool) {
+        let mut refusals = lock(&self.0.refusals);
+        if found { refusals.forget(member) } else { refusals.note(member, self.running()) }
+    }
+
+    /// The member's one place among the commits that are looked at; waits for a while.
+    pub(super) async fn commit(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.commits));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.commits, 1).await?))
+    }
+
     /// A place among the deletions at once; waits for a while.
     pub(super) async fn removal(&self) -> Result<Place, Refused> {
         self.wait_for(&self.0.removals, 1).await
@@ -349,6 +379,7 @@ impl Service {
         let places = Places {
             requests: Arc::new(Semaphore::new(self.member_requests())),
             transfers: Arc::new(Semaphore::new((self.settings().transfers / 2).max(1))),
+            commits: Arc::new(Semaphore::new(1)),
             rooms: Rooms::share(self.settings().buffered),
         };
         which(members.entry(member.clone()).or_insert(places))

@@ -33,6 +33,8 @@ struct Desk {
     turn: Mutex<Option<Turn>>,
     /// Who waits for a turn.
     waiting: Mutex<BTreeSet<MemberId>>,
+    /// A line of each member's own, in which its appends stand before one of them stands with the others'.
+    own: Mutex<HashMap<MemberId, Weak<Line<()>>>>,
 }
 
 /// A turn that runs; dropping it ends it.
@@ -50,6 +52,13 @@ struct Turn {
 pub(super) struct Head {
     _turn: Option<Turn>,
     _append: OwnedMutexGuard<()>,
+    _desk: Arc<Desk>,
+}
+
+/// The member's one append that is under way at a ledger, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Alone {
+    _own: OwnedMutexGuard<()>,
     _desk: Arc<Desk>,
 }
 
@@ -89,6 +98,13 @@ impl Turns {
         Ok(TURN)
     }
 
+    /// Waits until nothing else of the member's is being appended to the ledger: nobody stands in line twice.
+    pub(super) async fn alone(&self, ledger: &LedgerId, member: &MemberId) -> Alone {
+        let desk = self.desk(ledger);
+        let own = desk.own(member).lock_owned().await;
+        Alone { _own: own, _desk: desk }
+    }
+
     /// The right to append: at once for whoever has the turn, else after the turn that runs.
     pub(super) async fn append(&self, ledger: &LedgerId, member: &MemberId) -> Head {
         let desk = self.desk(ledger);
@@ -118,6 +134,17 @@ impl Turns {
 }
 
 impl Desk {
+    fn own(&self, member: &MemberId) -> Arc<Line<()>> {
+        let mut own = lock(&self.own);
+        if let Some(line) = own.get(member).and_then(Weak::upgrade) {
+            return line;
+        }
+        own.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::default();
+        own.insert(member.clone(), Arc::downgrade(&line));
+        line
+    }
+
     /// Stands in line for a turn; `None` if the member does already.
     fn wait<'a>(&'a self, member: &'a MemberId, max: usize) -> Result<Option<Waiting<'a>>, Refused> {
         let mut waiting = lock(&self.waiting);

@@ -4,7 +4,7 @@
 //! themselves and do not rely on it.
 
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, LedgerId};
+use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::{BundleSize, MAX_NUMBER, ObjectName};
 use vault_core::ledger::dataset::{CreationError, DatasetState};
 use vault_core::ledger::exposure::Exposures;
@@ -75,6 +75,35 @@ pub enum AppendError {
         /// The object.
         name: ObjectName,
     },
+    /// The upload that it commits holds more objects than a server looks through.
+    #[error("upload {upload} of dataset {dataset} has more than {max} objects; close it and put fewer files at once")]
+    TooMany {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The upload.
+        upload: UploadId,
+        /// How many it may have.
+        max: u64,
+    },
+}
+
+/// What is known of an entry before it is written.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Its number is taken: there is nothing to write.
+    Settled(Append),
+    /// It would count, and what it names is there.
+    Checked(Checked),
+}
+
+/// An entry that would count when it was judged, and that names nothing which was not there.
+#[derive(Debug)]
+pub struct Checked {
+    ledger: LedgerId,
+    seq: u64,
+    stored: Bytes,
+    /// `None` if it is of a newer format that may be passed over: what it names is unknown.
+    statement: Option<Statement>,
 }
 
 impl From<StoreError> for AppendError {
@@ -97,42 +126,110 @@ impl Vault {
     /// # Errors
     /// If the entry would not count, names what is not there, is not the next one, or the store fails.
     pub async fn append(&self, ledger: &LedgerId, seq: u64, stored: Bytes) -> Result<Append, AppendError> {
+        let appended = match self.prepare(ledger, seq, stored).await? {
+            Prepared::Settled(known) => return Ok(known),
+            Prepared::Checked(checked) => self.create_entry(&checked).await?,
+        };
+        self.bundle(ledger, seq, &appended).await;
+        Ok(appended)
+    }
+
+    /// All of an append that may take long: judges the entry and looks at what it names, of which there may be very much. A server does
+    /// this before the entry's writer stands in line with the others.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn prepare(&self, ledger: &LedgerId, seq: u64, stored: Bytes) -> Result<Prepared, AppendError> {
         if stored.len() > MAX_ENTRY {
             return Err(AppendError::TooLong);
         }
-        let name = entry_name(ledger, seq);
-        if let Some(existing) = self.entry(ledger, seq).await? {
-            return self.found(&name, &existing, &stored).await;
+        if let Some(known) = self.settled(ledger, seq, &stored).await? {
+            return Ok(Prepared::Settled(known));
         }
-        match self.judge(ledger, seq, &stored).await {
-            // Somebody was faster while this entry was judged.
-            Err(AppendError::NotNext { next, .. }) if next > seq => {
-                let existing = self.store.get(&name, MAX_ENTRY as u64).await?;
-                return self.found(&name, &existing, &stored).await;
+        let statement = match self.judge(ledger, seq, &stored).await {
+            Ok(statement) => statement,
+            Err(e) => return self.settled_meanwhile(ledger, seq, &stored, e).await,
+        };
+        if let Some(statement) = &statement {
+            if let Err(e) = self.check_named(statement).await {
+                // A rotation that took the number deletes what this entry names: then the number is what matters.
+                return self.settled_meanwhile(ledger, seq, &stored, e).await;
             }
-            Err(e) => return Err(e),
-            Ok(None) => {}
-            Ok(Some(statement)) => {
-                if let Err(e) = self.check_named(&statement).await {
-                    // A rotation that took the number deletes what this entry names: then the number is what matters.
-                    return match self.entry(ledger, seq).await? {
-                        Some(existing) => self.found(&name, &existing, &stored).await,
-                        None => Err(e),
-                    };
-                }
-                self.settle_cited(&statement).await?;
-                self.write_markers(&statement).await?;
+            self.write_markers(statement).await?;
+        }
+        Ok(Prepared::Checked(Checked { ledger: ledger.clone(), seq, stored, statement }))
+    }
+
+    /// Writes an entry that was checked some time ago: judges it again, and looks whether what may have been deleted since is still there.
+    /// That is little, however much the entry names. [`Self::bundle`] is for when it has its number.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn write(&self, checked: &Checked) -> Result<Append, AppendError> {
+        let Checked { ledger, seq, stored, statement } = checked;
+        if let Some(known) = self.settled(ledger, *seq, stored).await? {
+            return Ok(known);
+        }
+        let again = async {
+            self.judge(ledger, *seq, stored).await?;
+            match statement {
+                Some(statement) => self.look_again(statement).await,
+                None => Ok(()),
+            }
+        };
+        match again.await {
+            Ok(()) => self.create_entry(checked).await,
+            Err(e) => self.settled(ledger, *seq, stored).await?.ok_or(e),
+        }
+    }
+
+    /// Writes the bundles that an entry completes. They are copies that readers can do without, so a failure here is no failure of the
+    /// append; `doctor` makes what is missing.
+    pub async fn bundle(&self, ledger: &LedgerId, seq: u64, appended: &Append) {
+        if *appended != Append::Appended {
+            return;
+        }
+        for size in [BundleSize::Sixteen, BundleSize::TwoFiftySix] {
+            if (seq + 1).is_multiple_of(size.entries()) {
+                let _ = self.make_bundle(ledger, size, seq / size.entries()).await;
             }
         }
-        match self.store.create(&name, stored.clone()).await? {
-            Creation::Created | Creation::AlreadySame => {
-                self.bundle_up_to(ledger, seq).await;
-                Ok(Append::Appended)
-            }
+    }
+
+    /// The end of every append: the entry takes its number, unless somebody was faster.
+    async fn create_entry(&self, checked: &Checked) -> Result<Append, AppendError> {
+        if let Some(statement) = &checked.statement {
+            self.settle_cited(statement).await?;
+        }
+        let name = entry_name(&checked.ledger, checked.seq);
+        match self.store.create(&name, checked.stored.clone()).await? {
+            Creation::Created | Creation::AlreadySame => Ok(Append::Appended),
             Creation::Conflict => {
                 let existing = self.store.get(&name, MAX_ENTRY as u64).await?;
                 Ok(Append::Taken { stored: existing })
             }
+        }
+    }
+
+    /// What became of an entry whose number is taken, by itself or another; `None` if it is free.
+    async fn settled(&self, ledger: &LedgerId, seq: u64, stored: &Bytes) -> Result<Option<Append>, AppendError> {
+        match self.entry(ledger, seq).await? {
+            Some(existing) => self.found(&entry_name(ledger, seq), &existing, stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Somebody may have been faster while an entry was looked at, and then that is what became of it.
+    async fn settled_meanwhile(
+        &self,
+        ledger: &LedgerId,
+        seq: u64,
+        stored: &Bytes,
+        error: AppendError,
+    ) -> Result<Prepared, AppendError> {
+        match self.settled(ledger, seq, stored).await? {
+            Some(known) => Ok(Prepared::Settled(known)),
+            None => Err(error),
         }
     }
 
@@ -214,15 +311,6 @@ impl Vault {
             Ok(Folded::of(state.judged(), state.stop()))
         };
         Ok(self.compute(fold).await?)
-    }
-
-    /// Bundles are copies that readers can do without, so a failure here is no failure of the append; `doctor` makes what is missing.
-    async fn bundle_up_to(&self, ledger: &LedgerId, seq: u64) {
-        for size in [BundleSize::Sixteen, BundleSize::TwoFiftySix] {
-            if (seq + 1).is_multiple_of(size.entries()) {
-                let _ = self.make_bundle(ledger, size, seq / size.entries()).await;
-            }
-        }
     }
 
     /// Writes a bundle of existing entries. False if they make none: too long, or a void entry breaks the chain that would prove it.

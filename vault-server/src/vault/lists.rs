@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vault_core::ids::Digest;
 use vault_core::layout::ObjectName;
-use vault_core::pack::{MAX_LIST, PackList};
+use vault_core::pack::{MAX_LIST, MAX_PACKS, PackList};
 
 use super::Vault;
 use super::objects::digest;
@@ -16,6 +16,8 @@ use crate::store::StoreError;
 const KIB: u64 = 1024;
 /// A list takes its bytes, about as much parsed, and about as much for the names that must differ.
 const PARSED: u64 = 3;
+/// Objects of an upload that a server looks through for a commit: 4 TiB of whole packs.
+const MAX_OBJECTS: u64 = 1 << 17;
 /// Bytes that are handled without leaving the runtime's threads.
 const QUICK: usize = 256 << 10;
 
@@ -26,6 +28,8 @@ pub(super) struct Room {
     all: u32,
     /// Longest list in bytes.
     longest: u64,
+    /// Most objects of an upload.
+    objects: u64,
 }
 
 impl Room {
@@ -33,7 +37,12 @@ impl Room {
     pub(super) fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes / KIB).unwrap_or(u32::MAX >> 4).max(1);
         let free = Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { free: Arc::new(free), all, longest: bytes.min(MAX_LIST) }
+        Self { free: Arc::new(free), all, longest: bytes.min(MAX_LIST), objects: MAX_OBJECTS }
+    }
+
+    /// How many objects an upload may have that is committed.
+    pub(super) const fn objects(&self) -> u64 {
+        self.objects
     }
 
     async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
@@ -46,7 +55,8 @@ impl Room {
 /// For a program that serves itself alone: whatever the format allows.
 impl Default for Room {
     fn default() -> Self {
-        Self::new(MAX_LIST)
+        // No fewer packs than a list can name.
+        Self { objects: 2 * u64::from(MAX_PACKS), ..Self::new(MAX_LIST) }
     }
 }
 

@@ -37,7 +37,7 @@ use vault_core::suite::Suite;
 use crate::store::{Creation, ProbeError, SCRATCH, Store, StoreError, probe_all};
 
 pub use crate::store::Removed;
-pub use append::{Append, AppendError};
+pub use append::{Append, AppendError, Checked, Prepared};
 pub use doctor::{Doctor, Finding, Ledger, Report};
 pub use examine::Examined;
 pub use objects::{PutError, max_len};
@@ -56,6 +56,7 @@ pub struct Vault {
     suite: Suite,
     folds: Arc<state::Folds>,
     lists: lists::Room,
+    commits: Arc<named::Commits>,
 }
 
 /// Why a store could not become a vault.
@@ -193,14 +194,15 @@ impl Vault {
         &self.store
     }
 
-    /// The same with so many bytes of memory for pack lists at once. A longer list is refused.
+    /// The same for a server of many: with so many bytes of memory for pack lists at once, and an end to how many objects an upload has.
+    /// A longer list is refused, and a commit of a fuller upload.
     #[must_use]
     pub fn with_room(self, bytes: u64) -> Self {
         Self { lists: lists::Room::new(bytes), ..self }
     }
 
     fn new(store: Store, id: VaultId, suite: Suite) -> Self {
-        Self { store, id, suite, folds: Arc::default(), lists: lists::Room::default() }
+        Self { store, id, suite, folds: Arc::default(), lists: lists::Room::default(), commits: Arc::default() }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a statement names must be there before the statement is. Spec sections 5.5 and 6.2.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vault_core::floe;
@@ -13,10 +15,16 @@ use super::Vault;
 use super::append::AppendError;
 use super::objects::{digest, max_len};
 use super::remove::list_name;
-use crate::store::StoreError;
+use crate::store::{Listed, StoreError};
 
 /// Checks at once.
 const AT_ONCE: usize = 16;
+/// Objects that are looked at a second time.
+const LOOKED_AT_AGAIN: usize = 128;
+/// How long a commit's objects are taken for looked at.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Commits that are remembered.
+const MAX_REMEMBERED: usize = 64;
 
 /// An object that must be there, and what is known of it.
 #[derive(Debug)]
@@ -28,15 +36,46 @@ struct Named {
     hash: Option<Digest>,
 }
 
+/// Commits whose objects were all found a moment ago. They stay for as long as the commit would count, but for what
+/// [`Vault::look_again`] looks at.
+#[derive(Debug, Default)]
+pub(super) struct Commits(Mutex<VecDeque<(Digest, Instant)>>);
+
+impl Commits {
+    fn has(&self, key: &Digest, now: Instant) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().any(|(known, at)| known == key && now.duration_since(*at) < REMEMBERED)
+    }
+
+    fn note(&self, key: Digest, now: Instant) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.truncate(MAX_REMEMBERED - 1);
+        known.push_front((key, now));
+    }
+}
+
 impl Vault {
     /// Checks that every object which a statement names is there, whole and durable.
     pub(super) async fn check_named(&self, statement: &Statement) -> Result<(), AppendError> {
-        if let (Body::UploadCommitted(body), LedgerId::Dataset(dataset)) = (&statement.body, &statement.ledger) {
+        let commit = match (&statement.body, &statement.ledger) {
+            (Body::UploadCommitted(body), LedgerId::Dataset(dataset)) => Some((dataset, body)),
+            _ => None,
+        };
+        let key = commit.and_then(|(dataset, body)| key_of(dataset, body));
+        // Whoever lost the number signs the same commit again, and would lose it again for as long as a check takes.
+        if key.is_some_and(|key| self.commits.has(&key, Instant::now())) {
+            return Ok(());
+        }
+        if let Some((dataset, body)) = commit {
             self.check_packs(dataset, body).await?;
         }
         let named = self.named(statement);
         self.settle_places(&named).await?;
-        stream::iter(named).map(|named| self.check(named)).buffer_unordered(AT_ONCE).try_collect::<()>().await
+        stream::iter(named).map(|named| self.check(named)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        if let Some(key) = key {
+            self.commits.note(key, Instant::now());
+        }
+        Ok(())
     }
 
     /// Makes durable what a statement cites in other ledgers: it must not survive a power cut that they do not.
@@ -113,31 +152,82 @@ impl Vault {
         }
     }
 
-    /// Checks a commit's pack lists, and every pack that they name. One listing tells of all packs of an upload, where asking
-    /// for each would be a request a pack. Each list goes once it was checked: there may be thousands.
-    async fn check_packs(&self, dataset: &DatasetId, body: &UploadCommitted) -> Result<(), AppendError> {
-        let prefix = upload_prefix(dataset, &body.upload);
-        let listed = self.store.list(&prefix).await?.into_iter();
-        let sizes: HashMap<PackName, u64> = listed
-            .filter_map(|object| match object.name {
-                ObjectName::Pack { pack, .. } => Some((pack, object.size)),
-                _ => None,
-            })
-            .collect();
-        let checks: Vec<_> =
-            body.manifests.iter().map(|signed| self.check_list(dataset, &body.upload, signed, &sizes)).collect();
-        stream::iter(checks).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-        Ok(self.store.settle_names(&prefix).await?)
+    /// Looks again, quickly, for what may have been deleted since [`Self::check_named`]: sealed objects and tables can be withdrawn while no
+    /// statement names them. All else stays for as long as the entry would count: an upload's objects go only once it is closed.
+    pub(super) async fn look_again(&self, statement: &Statement) -> Result<(), AppendError> {
+        let mut named = self.named(statement);
+        named.retain(|named| may_be_withdrawn(&named.name));
+        // Of more than these only their own writer could have withdrawn some, and nobody else's entry waits for that to be seen.
+        named.truncate(LOOKED_AT_AGAIN);
+        let look = async |name: ObjectName| match self.store.size(&name).await? {
+            Some(_) => Ok(()),
+            None => Err(AppendError::Missing { name }),
+        };
+        stream::iter(named).map(|named| look(named.name)).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
-    /// Checks that a manifest's pack list is the one that was signed and that its packs are there.
-    async fn check_list(
+    /// Checks a commit's pack lists, and every pack that they name. One listing tells of all packs of an upload, where asking for each would be
+    /// a request a pack; of what it shows only that is kept which a list needs, and it ends where there is no more to find.
+    async fn check_packs(&self, dataset: &DatasetId, body: &UploadCommitted) -> Result<(), AppendError> {
+        let max = self.lists.objects();
+        let too_many = || AppendError::TooMany { dataset: dataset.clone(), upload: body.upload, max };
+        let count = body.manifests.iter().try_fold(0_u64, |sum, signed| sum.checked_add(signed.packs.count));
+        if count.is_none_or(|count| count > max) {
+            return Err(too_many());
+        }
+        let mut needed = self.needed_packs(dataset, body).await?;
+        let prefix = upload_prefix(dataset, &body.upload);
+        let (mut seen, mut wrong) = (0, None);
+        let look = |found: &Listed| {
+            seen += 1;
+            if let ObjectName::Pack { pack, .. } = &found.name
+                && needed.remove(pack).is_some_and(|length| u64::from(length) != found.size)
+            {
+                wrong = Some(found.name.clone());
+            }
+            wrong.is_none() && seen <= max && !needed.is_empty()
+        };
+        self.store.visit(&prefix, look).await?;
+        if let Some(name) = wrong {
+            return Err(AppendError::Differs { name });
+        }
+        match needed.into_keys().next() {
+            Some(_) if seen > max => Err(too_many()),
+            Some(pack) => Err(AppendError::Missing {
+                name: ObjectName::Pack { dataset: dataset.clone(), upload: body.upload, pack },
+            }),
+            None => Ok(self.store.settle_names(&prefix).await?),
+        }
+    }
+
+    /// The packs that a commit's lists name, and their lengths. Each list goes once it was read: there may be thousands.
+    async fn needed_packs(
+        &self,
+        dataset: &DatasetId,
+        body: &UploadCommitted,
+    ) -> Result<HashMap<PackName, u32>, AppendError> {
+        let lists: Vec<_> =
+            body.manifests.iter().map(|signed| self.signed_list(dataset, &body.upload, signed)).collect();
+        let mut lists = std::pin::pin!(stream::iter(lists).buffer_unordered(AT_ONCE));
+        let mut needed = HashMap::new();
+        while let Some(packs) = lists.try_next().await? {
+            for (pack, length) in packs {
+                if needed.insert(pack, length).is_some_and(|other| other != length) {
+                    let name = ObjectName::Pack { dataset: dataset.clone(), upload: body.upload, pack };
+                    return Err(AppendError::Differs { name });
+                }
+            }
+        }
+        Ok(needed)
+    }
+
+    /// The packs of a manifest's list, which is the one that was signed.
+    async fn signed_list(
         &self,
         dataset: &DatasetId,
         upload: &UploadId,
         signed: &ManifestHash,
-        sizes: &HashMap<PackName, u64>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Vec<(PackName, u32)>, AppendError> {
         let (name, packs) = (list_name(dataset, &signed.manifest, upload), &signed.packs);
         // What was signed says how long the list is: no more room than that is taken for it.
         let length = u32::try_from(packs.count).map_or(MAX_LIST, list_len);
@@ -150,16 +240,10 @@ impl Vault {
         let is_signed = |list: &&PackList| {
             read.hash == packs.list && list.stream_length() == packs.bytes && list.packs().len() as u64 == packs.count
         };
-        let Some(list) = read.list.as_ref().filter(is_signed) else { return Err(AppendError::Differs { name }) };
-        for pack in list.packs() {
-            let name = || ObjectName::Pack { dataset: dataset.clone(), upload: *upload, pack: pack.name };
-            match sizes.get(&pack.name) {
-                Some(size) if *size == u64::from(pack.length) => {}
-                Some(_) => return Err(AppendError::Differs { name: name() }),
-                None => return Err(AppendError::Missing { name: name() }),
-            }
+        match read.list.as_ref().filter(is_signed) {
+            Some(list) => Ok(list.packs().iter().map(|pack| (pack.name, pack.length)).collect()),
+            None => Err(AppendError::Differs { name }),
         }
-        Ok(())
     }
 
     async fn check(&self, named: Named) -> Result<(), AppendError> {
@@ -186,6 +270,22 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// What stands for a commit, whichever number it asks for. `None` if it can't be written down, and then it is looked at each time.
+fn key_of(dataset: &DatasetId, body: &UploadCommitted) -> Option<Digest> {
+    serde_json::to_vec(&(dataset.as_str(), body)).ok().map(|text| digest(&text))
+}
+
+/// Whether an object goes while no statement names it, at a word of whoever may put it.
+const fn may_be_withdrawn(name: &ObjectName) -> bool {
+    matches!(
+        name,
+        ObjectName::Grant { .. }
+            | ObjectName::Header { .. }
+            | ObjectName::Table { .. }
+            | ObjectName::SubjectSeal { .. }
+    )
 }
 
 /// The sealed epoch secrets that a statement of a dataset names: epoch, member, card, hash.

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use vault_core::ids::LedgerId;
+use vault_core::ids::{LedgerId, UploadId};
+use vault_core::ledger::statement::{Body, UploadOpened, UploaderSet};
 use vault_server::wire::problem::Type;
 use vault_server::wire::{Hello, Ledgers, Turn, entries};
 
@@ -91,15 +92,23 @@ async fn an_entry_that_is_too_long_is_refused_by_its_length() {
 #[tokio::test]
 async fn a_turn_keeps_others_waiting_and_its_holder_not() {
     let mut served = Served::new().await;
-    let turn: Turn = served.post(&served.world.officer, "/v1/ledgers/vault/turn", "").await.ok(200).json();
-    assert_eq!((turn.next, turn.milliseconds), (served.world.next_seq(&LedgerId::Vault), 2000));
+    served.world.create_dataset().await;
+    let ledger = dataset_ledger();
+    let (turn, at) = (format!("/v1/ledgers/{ledger}/turn"), format!("/v1/ledgers/{ledger}/entries"));
+    let given: Turn = served.post(&served.world.officer, &turn, "").await.ok(200).json();
+    assert_eq!((given.next, given.milliseconds), (served.world.next_seq(&ledger), 2000));
+    let opened = Body::UploadOpened(UploadOpened { ends: 1 << 40, upload: UploadId([1; 16]) });
+    let entry = served.world.sign(&served.world.uploader, &ledger, opened);
     let began = Instant::now();
-    served.put(&served.world.recipient, format!("/v1/ledgers/vault/entries/{}", turn.next), "{}").await.is(Type::Void);
+    served.put(&served.world.uploader, format!("{at}/{}", given.next), entry.clone()).await.ok(201);
     assert!(began.elapsed().as_millis() > 1500, "{:?}", began.elapsed());
-    let talk = served.world.small_talk();
-    let entry = served.world.sign(&served.world.officer, &LedgerId::Vault, talk);
-    served.post(&served.world.officer, "/v1/ledgers/vault/turn", "").await.ok(200);
+    served.world.follow(&ledger, &entry);
+    // What would not count is refused at once: it takes nobody's number.
+    let given: Turn = served.post(&served.world.officer, &turn, "").await.ok(200).json();
     let began = Instant::now();
-    served.put(&served.world.officer, format!("/v1/ledgers/vault/entries/{}", turn.next), entry).await.ok(201);
+    served.put(&served.world.recipient, format!("{at}/{}", given.next), "{}").await.is(Type::Void);
+    let body = Body::UploaderSet(UploaderSet { member: served.world.recipient.member.clone(), on: true });
+    let entry = served.world.sign(&served.world.officer, &ledger, body);
+    served.put(&served.world.officer, format!("{at}/{}", given.next), entry).await.ok(201);
     assert!(began.elapsed().as_millis() < 1000, "{:?}", began.elapsed());
 }

@@ -11,10 +11,11 @@ use futures_util::stream;
 use http::{HeaderName, HeaderValue, header};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use vault_core::ids::to_hex;
 
 use super::problem::{Outcome, Refused, written};
-use super::service::{Held, Place, Service};
+use super::service::{Held, LEAST_RATE, Place, Service};
 use super::trace;
 use crate::wire;
 use crate::wire::problem::{Problem, Type};
@@ -62,22 +63,41 @@ fn sent(response: Response, held: Held, patience: Duration) -> Response {
     Response::from_parts(parts, Body::from_stream(pieces))
 }
 
-/// Passes a body on, each piece within its time. `None` if one was not taken.
+/// Passes a body on, each piece within its time and all of them at the least rate. `None` if that was not kept. What the store takes to
+/// bring the next piece is not the client's.
 async fn pass(mut body: Body, to: &mpsc::Sender<Piece>, patience: Duration) -> Option<()> {
-    let give = async |piece: Piece| tokio::time::timeout(patience, to.send(piece)).await.ok()?.ok();
+    let mut course = Course { patience, left: patience };
     while let Some(frame) = body.frame().await {
         let mut data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(e) => return give(Err(e)).await,
+            Err(e) => return course.give(to, Err(e)).await,
         };
         while data.len() > PIECE {
             // A copy: what stands in a connection's buffers must not keep all of the answer alive.
             let piece = Bytes::copy_from_slice(&data.split_to(PIECE));
-            give(Ok(piece)).await?;
+            course.give(to, Ok(piece)).await?;
         }
-        give(Ok(data)).await?;
+        course.give(to, Ok(data)).await?;
     }
     Some(())
+}
+
+/// How long a client may still let an answer wait.
+struct Course {
+    /// For one piece.
+    patience: Duration,
+    /// For all that comes: what it took goes off, and what was taken earns its time.
+    left: Duration,
+}
+
+impl Course {
+    async fn give(&mut self, to: &mpsc::Sender<Piece>, piece: Piece) -> Option<()> {
+        let (began, length) = (Instant::now(), piece.as_ref().map_or(0, |data| data.len() as u64));
+        tokio::time::timeout(self.patience.min(self.left), to.send(piece)).await.ok()?.ok()?;
+        let earned = Duration::from_micros(length.saturating_mul(1_000_000) / LEAST_RATE);
+        self.left = self.left.saturating_sub(began.elapsed()).saturating_add(earned);
+        Some(())
+    }
 }
 
 /// A path that is nothing here.
@@ -153,6 +173,31 @@ mod tests {
         assert!(answer.into_body().collect().await.unwrap().to_bytes() == bytes);
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(places.available_permits(), 1);
+    }
+
+    /// How many of an answer's pieces a client gets that takes one each so often, once the answer's place is free again.
+    async fn taken(pieces: usize, patience: Duration, pause: Duration) -> usize {
+        let places = Arc::new(Semaphore::new(1));
+        let mut body = sent(vec![7; pieces * PIECE].into_response(), held(&places), patience).into_body();
+        let taking = async {
+            let mut taken = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                taken += frame.data_ref().map_or(0, Bytes::len);
+                tokio::time::sleep(pause).await;
+            }
+            taken / PIECE
+        };
+        let (taken, _free) = tokio::join!(taking, places.acquire());
+        taken
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_piece_by_piece_and_too_slowly_ends() {
+        // Each piece is within the patience for one, and all of them are far behind the least rate.
+        let few = taken(500, Duration::from_millis(500), Duration::from_millis(450)).await;
+        assert!((1..8).contains(&few), "{few}");
+        let all = taken(40, Duration::from_secs(5), Duration::from_millis(50)).await;
+        assert_eq!(all, 40, "at a good rate all of it comes");
     }
 
     #[tokio::test]

@@ -11,9 +11,10 @@ use vault_core::layout::MAX_NUMBER;
 use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Known};
 
 use super::body::Whole;
+use super::looks::Looked;
 use super::problem::{Outcome, Refused};
 use super::rights::Act;
-use super::service::{Kind, Service, parse_query};
+use super::service::{Kind, SHORT, Service, parse_query};
 use super::signed::{Asker, Signed};
 use crate::vault::{Append, AppendError, Prepared};
 use crate::wire::problem::{Problem, Type};
@@ -29,7 +30,9 @@ const MORE: HeaderName = HeaderName::from_static(wire::MORE);
     security(("signature" = [])),
 )]
 pub(super) async fn names(State(service): State<Service>, signed: Signed) -> Outcome<Json<Ledgers>> {
-    signed.asker().await?.may(Act::Ledgers, None)?;
+    let asker = signed.asker().await?;
+    asker.may(Act::Ledgers, None)?;
+    signed.hold(service.answer(&asker.member, SHORT).await?);
     let names = service.looks().names().await?;
     Ok(Json(Ledgers { ledgers: names.iter().map(ToString::to_string).collect() }))
 }
@@ -44,7 +47,7 @@ pub(super) async fn names(State(service): State<Service>, signed: Signed) -> Out
 )]
 pub(super) async fn vault_entries(State(service): State<Service>, signed: Signed, query: RawQuery) -> Outcome {
     let asker = signed.asker_of_vault_ledger().await?;
-    read(&service, &asker, &LedgerId::Vault, query).await
+    read(&service, &signed, &asker, &LedgerId::Vault, query).await
 }
 
 /// GET `/v1/ledgers/<kind>/<id>/entries`
@@ -62,7 +65,7 @@ pub(super) async fn entries(
     query: RawQuery,
 ) -> Outcome {
     let asker = signed.asker().await?;
-    read(&service, &asker, &ledger(&kind, &id)?, query).await
+    read(&service, &signed, &asker, &ledger(&kind, &id)?, query).await
 }
 
 /// PUT `/v1/ledgers/vault/entries/<seq>`
@@ -133,15 +136,32 @@ pub(super) async fn turn(
     take_turn(&service, &signed, &asker, &ledger(&kind, &id)?, body).await
 }
 
-async fn read(service: &Service, asker: &Asker, ledger: &LedgerId, RawQuery(query): RawQuery) -> Outcome {
+async fn read(
+    service: &Service,
+    signed: &Signed,
+    asker: &Asker,
+    ledger: &LedgerId,
+    RawQuery(query): RawQuery,
+) -> Outcome {
     let (from, single) = span(query.as_deref())?;
     asker.may(Act::Ledgers, None)?;
-    let part = service.looks().entries(ledger, from, single).await?;
-    let length = part.entries.iter().map(|entry| entry.len() + 4).sum();
+    let room = service.answer(&asker.member, SHORT).await?;
+    let Looked { part, entries } = service.looks().entries(ledger, from, single).await?;
+    let (entries, room) = match entries {
+        Some(entries) => (entries, room),
+        None => {
+            // Nothing is waited for with room that others wait for.
+            drop(room);
+            let room = service.answer(&asker.member, part.bytes).await?;
+            (service.looks().read(ledger, &part, single).await?, room)
+        }
+    };
+    let length = entries.iter().map(|entry| entry.len() + 4).sum();
     let mut bytes = BytesMut::with_capacity(length);
-    for entry in part.entries.iter() {
+    for entry in entries.iter() {
         framing::emit(entry, &mut bytes).map_err(|e| Refused::new(Type::Internal, e.to_string()))?;
     }
+    signed.hold(room);
     Ok(framed(bytes, part.more))
 }
 

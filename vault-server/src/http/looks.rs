@@ -9,24 +9,27 @@ use vault_core::ledger::dataset::CreationError;
 use vault_core::ledger::vault::VaultState;
 
 use super::problem::Refused;
+use super::service::SHORT;
 use super::waves::{Broken, Waves};
 use crate::store::StoreError;
-use crate::vault::{LedgerError, StateError, Vault, View};
+use crate::vault::{LedgerError, Part, StateError, Vault, View};
 
 /// Looks at once.
 const MAX_LOOKS: usize = 64;
-/// Bytes of entries in an answer, and one entry more at most.
-const MAX_ANSWER: usize = 8 << 20;
+/// Bytes of entries in an answer, or one entry.
+const MAX_ANSWER: u64 = 8 << 20;
+/// Answers that are read together, where they are not short.
+const MAX_READS: usize = 4;
 
 type Found<T, E> = Result<T, Arc<E>>;
 
-/// Entries of a ledger.
+/// Entries of a ledger: those that are few bytes are read at once, for others there has to be room first.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct Looked {
+    /// Which they are.
+    pub(super) part: Part,
     /// Their stored bytes.
-    pub(super) entries: Arc<Vec<Bytes>>,
-    /// Whether there are more.
-    pub(super) more: bool,
+    pub(super) entries: Option<Arc<Vec<Bytes>>>,
 }
 
 /// All looks that run. Cheap to clone; clones share them.
@@ -35,7 +38,8 @@ pub(super) struct Looks {
     vault: Vault,
     states: Waves<(), Found<Arc<VaultState>, StateError>>,
     views: Waves<DatasetId, Found<View, StateError>>,
-    entries: Waves<(LedgerId, u64, bool), Found<Part, LedgerError>>,
+    entries: Waves<(LedgerId, u64, bool), Found<Looked, LedgerError>>,
+    reads: Waves<(LedgerId, u64, u64, bool), Found<Arc<Vec<Bytes>>, LedgerError>>,
     names: Waves<(), Found<Arc<Vec<LedgerId>>, StoreError>>,
 }
 
@@ -48,6 +52,7 @@ impl Looks {
             states: Waves::new(&first),
             views: Waves::new(&places),
             entries: Waves::new(&places),
+            reads: Waves::new(&Arc::new(Semaphore::new(MAX_READS))),
             names: Waves::new(&places),
         }
     }
@@ -87,16 +92,31 @@ impl Looks {
     }
 
     /// A ledger's entries from a number on, as many as one answer takes.
-    pub(super) async fn entries(&self, ledger: &LedgerId, from: u64, single: bool) -> Result<Part, Refused> {
+    pub(super) async fn entries(&self, ledger: &LedgerId, from: u64, single: bool) -> Result<Looked, Refused> {
         let (vault, of) = (self.vault.clone(), ledger.clone());
         let look = move || {
             let (vault, of) = (vault.clone(), of.clone());
             async move {
-                let (entries, more) = vault.entries_at_most(&of, from, single, MAX_ANSWER).await.map_err(Arc::new)?;
-                Ok(Part { entries: Arc::new(entries), more })
+                let part = vault.part(&of, from, single, MAX_ANSWER).await.map_err(Arc::new)?;
+                let entries = if part.bytes <= SHORT {
+                    Some(Arc::new(vault.entries_of(&part).await.map_err(Arc::new)?))
+                } else {
+                    None
+                };
+                Ok(Looked { part, entries })
             }
         };
         Ok(self.entries.look((ledger.clone(), from, single), look).await??)
+    }
+
+    /// The entries of a part that is not short. Few are read together, so what they hold is bounded however many ask.
+    pub(super) async fn read(&self, ledger: &LedgerId, part: &Part, single: bool) -> Result<Arc<Vec<Bytes>>, Refused> {
+        let (vault, numbers, part) = (self.vault.clone(), part.numbers(), part.clone());
+        let look = move || {
+            let (vault, part) = (vault.clone(), part.clone());
+            async move { vault.entries_of(&part).await.map(Arc::new).map_err(Arc::new) }
+        };
+        Ok(self.reads.look((ledger.clone(), numbers.start, numbers.end, single), look).await??)
     }
 
     /// The names of all ledgers.

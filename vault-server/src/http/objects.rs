@@ -180,6 +180,7 @@ fn of(name: &ObjectName, error: &StoreError) -> Refused {
 /// A part of an object: small ones at once, others as they are read.
 async fn contents(service: &Service, signed: &Signed, name: ObjectName, range: Range<u64>) -> Result<Body, Refused> {
     if range.end - range.start <= PIECE {
+        signed.answer(range.end - range.start).await?;
         return Ok(service.vault().get_range(&name, range).await?.into());
     }
     let place = signed.transfer().await?;

@@ -23,12 +23,20 @@ const MAX_NONCES: usize = 2_000_000;
 const SMALL: u64 = 256 << 10;
 /// That room in bytes.
 const SMALL_ROOM: u64 = 16 << 20;
+/// An answer of no more than this is short.
+pub(super) const SHORT: u64 = SMALL;
+/// Room for short answers, and for others.
+const SHORT_ANSWERS: u64 = 64 << 20;
+const LONG_ANSWERS: u64 = 96 << 20;
 /// Room for long entries: so many of the longest.
 const LONG: u64 = 4;
 /// Commits whose objects are looked at together.
 const COMMITS: usize = 8;
 /// What a place in the buffers is counted in.
 const KIB: u64 = 1024;
+
+/// Bytes of a body or an answer that have to pass a second.
+pub(super) const LEAST_RATE: u64 = 64 << 10;
 
 /// Where a server's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +89,7 @@ pub struct Settings {
     pub patience: Duration,
     /// What a body may take beside a second for each 64 KiB.
     pub aside: Duration,
-    /// How long a client may take for a piece of an answer.
+    /// How long a client may take for a piece of an answer, and for all of it beside a second for each 64 KiB.
     pub taken: Duration,
     /// Where time comes from.
     pub clock: Clock,
@@ -144,14 +152,18 @@ pub(super) enum Kind {
     Said,
     /// Packs and what describes them.
     Data,
+    /// What is said in return, until it was taken.
+    Answer,
 }
 
-/// Room for bodies in memory, in [`KIB`]: of the server, or a member's share.
+/// Room for bodies and answers in memory, in [`KIB`]: of the server, or a member's share.
 #[derive(Debug)]
 struct Rooms {
     small: Room,
     long: Room,
     data: Room,
+    short_answers: Room,
+    long_answers: Room,
 }
 
 /// Room of one kind.
@@ -173,13 +185,25 @@ impl Rooms {
     /// The server's: `buffered` bytes of data, and what entries and JSON need beside them.
     fn new(buffered: u64) -> Self {
         let long = buffered.min(MAX_ENTRY as u64).saturating_mul(LONG);
-        Self { small: Room::new(SMALL_ROOM), long: Room::new(long), data: Room::new(buffered) }
+        Self {
+            small: Room::new(SMALL_ROOM),
+            long: Room::new(long),
+            data: Room::new(buffered),
+            short_answers: Room::new(SHORT_ANSWERS),
+            long_answers: Room::new(LONG_ANSWERS),
+        }
     }
 
     /// A member's share of it, so that nobody's slow bodies keep the others out. A body longer than the share takes all of it.
     fn share(buffered: u64) -> Self {
         let long = buffered.min(MAX_ENTRY as u64);
-        Self { small: Room::new(SMALL_ROOM / 4), long: Room::new(long), data: Room::new(buffered / 2) }
+        Self {
+            small: Room::new(SMALL_ROOM / 4),
+            long: Room::new(long),
+            data: Room::new(buffered / 2),
+            short_answers: Room::new(SHORT_ANSWERS / 4),
+            long_answers: Room::new(LONG_ANSWERS / 4),
+        }
     }
 
     const fn of(&self, kind: Kind, bytes: u64) -> &Room {
@@ -187,6 +211,8 @@ impl Rooms {
             Kind::Data => &self.data,
             Kind::Said if bytes <= SMALL => &self.small,
             Kind::Said => &self.long,
+            Kind::Answer if bytes <= SHORT => &self.short_answers,
+            Kind::Answer => &self.long_answers,
         }
     }
 }
@@ -378,7 +404,7 @@ impl Service {
         }
         let places = Places {
             requests: Arc::new(Semaphore::new(self.member_requests())),
-            transfers: Arc::new(Semaphore::new((self.settings().transfers / 2).max(1))),
+            transfers: Arc::new(Semaphore::new((self.settings().transfers / 4).max(1))),
             commits: Arc::new(Semaphore::new(1)),
             rooms: Rooms::share(self.settings().buffered),
         };
@@ -388,8 +414,19 @@ impl Service {
     /// Room for a member's body in memory, of its own share and of what all have; waits for a while.
     pub(super) async fn buffer(&self, member: &MemberId, kind: Kind, bytes: u64) -> Result<(Place, Place), Refused> {
         let max = self.settings().buffered;
-        let places = u32::try_from(bytes.div_ceil(KIB)).ok().filter(|_| bytes <= max);
-        let Some(places) = places else { return Err(Refused::too_large(bytes, max)) };
+        if bytes > max {
+            return Err(Refused::too_large(bytes, max));
+        }
+        self.room(member, kind, bytes).await
+    }
+
+    /// Room for an answer in memory, as [`Self::buffer`]; taken before the answer is made, and kept until it is sent.
+    pub(super) async fn answer(&self, member: &MemberId, bytes: u64) -> Result<(Place, Place), Refused> {
+        self.room(member, Kind::Answer, bytes).await
+    }
+
+    async fn room(&self, member: &MemberId, kind: Kind, bytes: u64) -> Result<(Place, Place), Refused> {
+        let places = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
         let own = self.of_member(member, |own| own.rooms.of(kind, bytes).clone());
         let all = self.0.rooms.of(kind, bytes);
         let own = self.wait_for(&own.free, places.min(own.all)).await?;
@@ -398,7 +435,7 @@ impl Service {
 
     /// How long a body may take in all: whoever is slower holds what others wait for.
     pub(super) fn time_for(&self, length: u64) -> Duration {
-        self.settings().aside + Duration::from_secs(length / (64 << 10))
+        self.settings().aside + Duration::from_secs(length / LEAST_RATE)
     }
 
     async fn wait_for(&self, places: &Arc<Semaphore>, count: u32) -> Result<Place, Refused> {

@@ -121,6 +121,18 @@ impl Signed {
         self.held.leave();
     }
 
+    /// Keeps room until the answer is sent.
+    pub(super) fn hold(&self, (own, all): (Place, Place)) {
+        self.held.add(own);
+        self.held.add(all);
+    }
+
+    /// Room for an answer of so many bytes, until it is sent.
+    pub(super) async fn answer(&self, bytes: u64) -> Result<(), Refused> {
+        self.hold(self.service.answer(&self.member, bytes).await?);
+        Ok(())
+    }
+
     /// Places for a transfer.
     pub(super) async fn transfer(&self) -> Result<(Place, Place), Refused> {
         self.service.transfer(&self.member).await

@@ -41,7 +41,7 @@ pub use append::{Append, AppendError, Checked, Prepared};
 pub use doctor::{Doctor, Finding, Ledger, Report};
 pub use examine::Examined;
 pub use objects::{PutError, max_len};
-pub use read::LedgerError;
+pub use read::{LedgerError, Part};
 pub use remove::RemoveError;
 pub use state::{StateError, View};
 

@@ -1,7 +1,8 @@
 //! Ledgers as bytes: every entry from a number on, without gaps, by bundles where they prove themselves. Spec section 4.3.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -39,6 +40,8 @@ pub enum LedgerError {
 pub(super) struct Index {
     /// The numbers from the one asked for to the last, without gaps.
     pub(super) numbers: Range<u64>,
+    /// How long each of these entries is.
+    sizes: Vec<u64>,
     /// The bundles that exist, by size and number.
     pub(super) bundles: HashSet<(BundleSize, u64)>,
     /// What the listing shows of the last entry, where it has one of the numbers.
@@ -61,6 +64,27 @@ pub(super) struct Marked {
     pub(super) mark: Option<Mark>,
 }
 
+impl Index {
+    /// Cuts it to what `max` bytes take, or to the first entry. How many bytes that is, and whether anything was cut off.
+    fn cut(&mut self, max: u64) -> (u64, bool) {
+        let (mut bytes, mut taken) = (0_u64, 0);
+        for size in &self.sizes {
+            let with = bytes.saturating_add(*size);
+            if with > max && taken > 0 {
+                break;
+            }
+            (bytes, taken) = (with, taken + 1);
+        }
+        let more = taken < self.sizes.len();
+        if more {
+            self.sizes.truncate(taken);
+            self.numbers.end = self.numbers.start + taken as u64;
+            self.mark = None;
+        }
+        (bytes, more)
+    }
+}
+
 impl Marked {
     /// Entries of which no listing told.
     pub(super) const fn unmarked(entries: Vec<Bytes>) -> Self {
@@ -74,6 +98,25 @@ impl Marked {
             self.mark = None;
         }
         self
+    }
+}
+
+/// Entries that one answer takes, as a listing shows them. Entries are written once, so they may be read some time after.
+#[derive(Debug, Clone)]
+pub struct Part {
+    ledger: LedgerId,
+    index: Arc<Index>,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
+impl Part {
+    /// Which entries they are.
+    #[must_use]
+    pub fn numbers(&self) -> Range<u64> {
+        self.index.numbers.clone()
     }
 }
 
@@ -120,35 +163,26 @@ impl Vault {
         self.read(ledger, &index).await
     }
 
-    /// The stored bytes of entries from a number on, until an answer has `max` bytes, and whether there are more. The first one is there
-    /// however long it is.
+    /// What an answer of `max` bytes takes of a ledger from a number on; its first entry however long that is. No entry is read for it, so
+    /// that there can be room for them before they are.
     ///
     /// # Errors
     /// As [`Self::entries`].
-    pub async fn entries_at_most(
-        &self,
-        ledger: &LedgerId,
-        from: u64,
-        single: bool,
-        max: usize,
-    ) -> Result<(Vec<Bytes>, bool), LedgerError> {
+    pub async fn part(&self, ledger: &LedgerId, from: u64, single: bool, max: u64) -> Result<Part, LedgerError> {
         let mut index = self.index(ledger, from).await?;
         if single {
             index.bundles.clear();
         }
-        let pieces = stream::iter(plan(&index)).map(|piece| self.read_piece(ledger, piece, &index.bundles));
-        let mut read = std::pin::pin!(pieces.buffered(AT_ONCE));
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        while let Some(piece) = read.try_next().await? {
-            for entry in piece {
-                bytes += entry.len();
-                if bytes > max && !entries.is_empty() {
-                    return Ok((entries, true));
-                }
-                entries.push(entry);
-            }
-        }
-        Ok((entries, false))
+        let (bytes, more) = index.cut(max);
+        Ok(Part { ledger: ledger.clone(), index: Arc::new(index), bytes, more })
+    }
+
+    /// The stored bytes of a part's entries.
+    ///
+    /// # Errors
+    /// If the store fails, or an entry is gone.
+    pub async fn entries_of(&self, part: &Part) -> Result<Vec<Bytes>, LedgerError> {
+        self.read(&part.ledger, &part.index).await
     }
 
     /// The number that is free in a ledger.
@@ -214,11 +248,11 @@ impl Vault {
             None => self.store.list(&prefix).await?,
             Some(before) => self.store.list_after(&prefix, &entry_name(ledger, before)).await?,
         };
-        let (mut seqs, mut bundles, mut mark) = (BTreeSet::new(), HashSet::new(), None::<Mark>);
+        let (mut seqs, mut bundles, mut mark) = (BTreeMap::new(), HashSet::new(), None::<Mark>);
         for object in found {
             match object.name {
                 ObjectName::Entry { seq, .. } => {
-                    seqs.insert(seq);
+                    seqs.insert(seq, object.size);
                     if mark.as_ref().is_none_or(|mark| mark.seq < seq) {
                         let (size, modified) = (object.size, object.modified);
                         mark = object.e_tag.map(|e_tag| Mark { seq, size, modified, e_tag });
@@ -228,20 +262,20 @@ impl Vault {
                 _ => {}
             }
         }
-        let mut end = from;
-        for seq in seqs {
+        let (mut end, mut sizes) = (from, Vec::with_capacity(seqs.len()));
+        for (seq, size) in seqs {
             // A listing is no snapshot: what was appended while it ran may be there in part.
             while end < seq {
-                if self.store.size(&entry_name(ledger, end)).await?.is_none() {
-                    return Err(LedgerError::Gap { ledger: ledger.clone(), missing: end, found: seq });
-                }
+                let gap = || LedgerError::Gap { ledger: ledger.clone(), missing: end, found: seq };
+                sizes.push(self.store.size(&entry_name(ledger, end)).await?.ok_or_else(gap)?);
                 end += 1;
             }
+            sizes.push(size);
             end = seq + 1;
         }
         // A mark stands for the last entry or for nothing.
         let mark = mark.filter(|mark| mark.seq + 1 == end);
-        Ok(Index { numbers: from..end, bundles, mark })
+        Ok(Index { numbers: from..end, sizes, bundles, mark })
     }
 
     /// Entries `[16k, 16k + 16)` or `[256k, 256k + 256)`, one by one.
@@ -341,6 +375,20 @@ pub(super) fn entry_name(ledger: &LedgerId, seq: u64) -> ObjectName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_takes_entries_up_to_its_length_and_one_however_long_that_is() {
+        let index = || Index { numbers: 7..11, sizes: vec![5, 3, 9, 1], ..Index::default() };
+        for (max, taken, bytes) in [(0, 1, 5), (7, 1, 5), (8, 2, 8), (16, 2, 8), (17, 3, 17), (18, 4, 18), (99, 4, 18)]
+        {
+            let mut cut = index();
+            assert_eq!(cut.cut(max), (bytes, taken < 4), "{max}");
+            assert_eq!((cut.numbers.clone(), cut.sizes.len()), (7..7 + taken, taken as usize));
+            assert!(plan(&cut).len() == taken as usize);
+        }
+        let mut none = Index { numbers: 3..3, ..Index::default() };
+        assert_eq!(none.cut(9), (0, false));
+    }
 
     fn marked() -> Marked {
         let mark = Mark { seq: 2, size: 1, modified: 0, e_tag: "last".to_owned() };

@@ -103,6 +103,40 @@ async fn who_gives_its_answers_no_window_loses_its_connection_and_all_places() {
     }
 }
 
+/// Asks for an object and takes 16 KiB of it each so often; the bytes that it got when it was given up.
+fn trickle(client: &SendRequest<Body>, request: http::Request<Body>, pause: Duration) -> JoinHandle<usize> {
+    let mut client = client.clone();
+    tokio::spawn(async move {
+        let (mut body, mut taken) = (client.send_request(request).await.unwrap().into_body(), 0);
+        while let Some(Ok(frame)) = body.frame().await {
+            taken += frame.data_ref().map_or(0, bytes::Bytes::len);
+            tokio::time::sleep(pause).await;
+        }
+        taken
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_little_now_and_then_holds_a_quarter_of_the_transfers_and_not_for_long() {
+    let settings = Settings { transfers: 4, taken: PATIENCE, ..Settings::default() };
+    let (served, pack) = with_pack(settings, 3 << 20).await;
+    let target = format!("/v1/objects/{pack}");
+    let listening = listen(&served).await;
+    let (client, _connection) = connect(&listening, 16 << 10).await;
+    let asked = || Asked::new(&served.world, "GET", &target).by(&served.world.recipient);
+    // Within the patience for a piece, and a quarter of the least rate.
+    let slow: Vec<_> = (0..3).map(|_| trickle(&client, asked(), PATIENCE * 9 / 10)).collect();
+    tokio::time::sleep(PATIENCE / 2).await;
+    let began = Instant::now();
+    served.get(&served.world.officer, &target).await.ok(200);
+    assert!(began.elapsed() < PATIENCE, "one member has one place of four: {:?}", began.elapsed());
+    for one in slow {
+        let taken = tokio::time::timeout(PATIENCE * 30, one).await.unwrap().unwrap();
+        assert!(taken < 1 << 20, "{taken} bytes went out at a trickle");
+    }
+    served.get(&served.world.recipient, &target).await.ok(200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn short_answers_that_nobody_takes_end_their_connection_too() {
     let served = Served::with(Settings { taken: PATIENCE, ..Settings::default() }).await;

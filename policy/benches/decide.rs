@@ -9,13 +9,14 @@ mod scene;
 use std::time::Instant;
 
 use scene::{Scene, pack};
-use vault_policy::{Pack, decide};
+use vault_policy::gate::Stated;
+use vault_policy::{Case, Pack, decide};
 
 fn main() {
     let packs: [&Pack; 2] = [pack("cn-sequencing"), pack("example-institute")];
     let scene = Scene::reported().exposed(501, 100);
-    let (dataset, member, grant) = scene.facts();
-    let case = scene.case(&dataset, &member, &grant);
+    let told = scene.stated();
+    let case = scene.case(&told);
     let mut times: Vec<_> = (0..2_000)
         .map(|_| {
             let began = Instant::now();
@@ -37,8 +38,8 @@ fn main() {
     let allowed = stated
         .iter()
         .filter(|stated| {
-            let dataset = vault_policy::Dataset::from_statement(stated).unwrap();
-            decide(&scene.case(&dataset, &member, &grant), &packs).missing().next().is_none()
+            let dataset = Stated::dataset(stated).unwrap();
+            decide(&Case { dataset: &dataset, ..case }, &packs).missing().next().is_none()
         })
         .count();
     println!("10,000 datasets read from statements and decided: {:?} ({allowed} allowed)", began.elapsed());

@@ -9,6 +9,7 @@
 //! | read, write, compare and commit to what is known | [`facts`] |
 //! | propose levels with reasons | [`grading`] |
 //! | load rules, decide, explain, evaluate again | [`gate`] |
+//! | ask all that of folded ledgers | [`ledger`] |
 //! | speak English or Chinese | [`lang`] |
 //! | show what is wrong with a file, and where | [`problem`] |
 
@@ -17,6 +18,7 @@ pub mod facts;
 pub mod gate;
 pub mod grading;
 pub mod lang;
+pub mod ledger;
 pub mod problem;
 mod source;
 pub mod ternary;

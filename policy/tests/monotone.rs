@@ -7,7 +7,7 @@ mod scene;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use scene::{Scene, pack};
+use scene::{Scene, Told, pack};
 use vault_policy::day::Day;
 use vault_policy::facts::{Answer, Field, Kind, Record, Seen, Value, duo, words};
 use vault_policy::{Dataset, Grant, Member, Outcome, Pack, decide};
@@ -103,7 +103,7 @@ fn set(into: &Facts, scope: usize, field: &'static Field, answer: Answer) -> Fac
 
 fn under(scene: &Scene, facts: &Facts) -> vault_policy::Decision {
     let packs: [&Pack; 2] = [pack("cn-sequencing"), pack("example-institute")];
-    decide(&scene.case(&facts.0, &facts.1, &facts.2), &packs)
+    decide(&scene.case(&Told::of(&facts.0, &facts.1, &facts.2)), &packs)
 }
 
 /// What knowing more may not change.

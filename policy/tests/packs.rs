@@ -5,11 +5,12 @@
 
 mod scene;
 
-use scene::{NOW, Scene, pack};
-use vault_core::ledger::statement::Facts;
+use scene::{NOW, Scene, Told, pack};
+use vault_core::ids::{Digest, EntryHash, LedgerId};
+use vault_core::ledger::statement::{Facts, Reservation};
 use vault_policy::facts::{Dataset, Field, Grant, Member, Seen, fields_page};
 use vault_policy::gate::pack::{shipped_by_hash, shipped_texts};
-use vault_policy::gate::{Stated, Trace, TraceError, shipped};
+use vault_policy::gate::{Place, Trace, TraceError, shipped};
 use vault_policy::{Case, Lang, Outcome, Pack, decide};
 
 #[test]
@@ -194,96 +195,78 @@ fn every_field_asks_in_both_languages() {
     }
 }
 
-/// A case with the hashes of what statements hold.
-fn stated(scene: &Scene) -> [Facts; 3] {
-    let (dataset, member, grant) = scene.facts();
-    let salt = [5; 32];
-    [dataset.split(salt).unwrap().stated, member.split(salt).unwrap().stated, grant.split(salt).unwrap().stated]
-}
-
-/// What a server has: the clear parts.
-fn from_ledger(stated: &[Facts; 3]) -> (Dataset, Member, Grant) {
-    let [dataset, member, grant] = stated;
-    (
-        Dataset::from_statement(dataset).unwrap(),
-        Member::from_statement(member).unwrap(),
-        Grant::from_statement(grant).unwrap(),
-    )
-}
-
-fn case<'a>(scene: &Scene, facts: &'a (Dataset, Member, Grant), stated: &[Facts; 3]) -> Case<'a> {
-    Case {
-        dataset: Stated { facts: &facts.0, digest: stated[0].digest() },
-        member: Stated { facts: &facts.1, digest: stated[1].digest() },
-        grant: Stated { facts: &facts.2, digest: stated[2].digest() },
-        ..scene.case(&facts.0, &facts.1, &facts.2)
-    }
-}
-
 #[test]
 fn a_server_that_sees_the_clear_part_decides_as_the_client_does() {
     for scene in [Scene::domestic(), Scene::named(), Scene::reported().exposed(501, 100)] {
-        // The client knows sealed answers too.
-        let facts = scene.facts();
+        // The client knows sealed answers too; what it decides on is what it states.
+        let (dataset, member, grant) = scene.facts();
         let full =
-            facts.0.with([("ethics.number", vault_policy::facts::Value::Text("E-1".to_owned()).into())]).unwrap();
-        let mut ledger = stated(&scene);
-        ledger[0] = full.split([6; 32]).unwrap().stated;
-        let client = decide(&case(&scene, &(full, facts.1, facts.2), &ledger), &[pack("cn-sequencing")]);
-        let server = decide(&case(&scene, &from_ledger(&ledger), &ledger), &[pack("cn-sequencing")]);
-        assert_eq!(client, server);
+            dataset.with([("ethics.number", vault_policy::facts::Value::Text("E-1".to_owned()).into())]).unwrap();
+        let client = Told::salted(&full, &member, &grant, [6; 32]);
+        let without = Told::salted(&dataset, &member, &grant, [6; 32]);
+        assert_eq!(client.dataset.facts(), without.dataset.facts());
+        assert_ne!(client.dataset.digest(), without.dataset.digest());
+        let packs = [pack("cn-sequencing")];
+        let (a, b) = (decide(&scene.case(&client), &packs), decide(&scene.case(&without), &packs));
+        assert_eq!((a.outcome, a.fired, a.expires), (b.outcome, b.fired, b.expires));
     }
 }
 
 #[test]
 fn a_trace_is_checked_years_later_from_what_the_ledger_holds() {
     let scene = Scene::named();
-    let ledger = stated(&scene);
-    let facts = scene.facts();
-    let decision = decide(&case(&scene, &facts, &ledger), &[pack("cn-sequencing"), pack("example-institute")]);
+    let told = scene.stated();
+    let decision = decide(&scene.case(&told), &[pack("cn-sequencing"), pack("example-institute")]);
     assert_eq!(decision.outcome, Outcome::Allow);
     let bytes = vault_core::json::emit(decision.trace.stated()).unwrap();
     let read: Facts = vault_core::json::parse(&bytes).unwrap();
     let trace = Trace::parse(&read).unwrap();
     let packs = trace.shipped_packs().unwrap();
-    let facts = from_ledger(&ledger);
-    let again = trace.check(&case(&scene, &facts, &ledger), &packs).unwrap();
+    let again = trace.check(&scene.case(&scene.stated()), &packs).unwrap();
     assert_eq!(again, decision);
     // The packs' order is nobody's business.
     let reversed: Vec<_> = packs.iter().rev().copied().collect();
-    assert!(trace.check(&case(&scene, &facts, &ledger), &reversed).is_ok());
+    assert!(trace.check(&scene.case(&told), &reversed).is_ok());
 }
 
 #[test]
 fn a_trace_of_other_facts_packs_or_answers_is_refused() {
     let scene = Scene::named();
-    let (ledger, facts) = (stated(&scene), scene.facts());
+    let told = scene.stated();
     let packs = [pack("cn-sequencing")];
-    let decision = decide(&case(&scene, &facts, &ledger), &packs);
-    let check = |scene: &Scene, ledger: &[Facts; 3]| {
-        decision.trace.check(&case(scene, &from_ledger(ledger), ledger), &packs).map(drop)
-    };
-    assert_eq!(check(&scene, &ledger), Ok(()));
-    let other = Scene::named().with("dataset.subjects.count", "99");
-    assert_eq!(check(&other, &stated(&other)), Err(TraceError::Case("dataset".to_owned())));
+    let decision = decide(&scene.case(&told), &packs);
+    let check = |scene: &Scene| decision.trace.check(&scene.case(&scene.stated()), &packs).map(drop);
+    let other = |what: &str| Err(TraceError::Case(what.to_owned()));
+    assert_eq!(check(&scene), Ok(()));
+    assert_eq!(check(&Scene::named().with("dataset.subjects.count", "99")), other("dataset"));
     let mut later = scene.clone();
     later.now = NOW + 1;
-    assert_eq!(check(&later, &ledger), Err(TraceError::Case("now".to_owned())));
-    assert_eq!(check(&scene.clone().exposed(101, 100), &ledger), Err(TraceError::Case("recipient".to_owned())));
-    assert_eq!(check(&scene.clone().at_level(4), &ledger), Err(TraceError::Case("level".to_owned())));
-    let missing = decision.trace.check(&case(&scene, &facts, &ledger), &[pack("example-institute")]);
+    assert_eq!(check(&later), other("now"));
+    assert_eq!(check(&scene.clone().exposed(101, 100)), other("recipient"));
+    assert_eq!(check(&scene.clone().at_level(4)), other("level"));
+    // The same facts of another dataset, for another member, with another reservation.
+    let at = |place: Place<'_>| decision.trace.check(&Case { place, ..scene.case(&told) }, &packs).map(drop);
+    let place = scene.case(&told).place;
+    let (dataset, member) = ("run-43".parse().unwrap(), "bert".parse().unwrap());
+    let reservation = Reservation { hash: EntryHash([1; 32]), ledger: LedgerId::Exposure(Digest([2; 32])), seq: 3 };
+    assert_eq!(at(Place { dataset: &dataset, ..place }), other("dataset_id"));
+    assert_eq!(at(Place { member: &member, ..place }), other("member_id"));
+    assert_eq!(at(Place { reservation: Some(&reservation), ..place }), other("reservation"));
+    assert_eq!(at(Place { export: Some(&reservation), ..place }), other("export"));
+    let of_export = decide(&Case { place: Place { export: Some(&reservation), ..place }, ..scene.case(&told) }, &packs);
+    assert_eq!((decision.trace.export(), of_export.trace.export()), (None, Some(reservation)));
+    let missing = decision.trace.check(&scene.case(&told), &[pack("example-institute")]);
     assert!(matches!(missing, Err(TraceError::Pack { .. })));
-    let more =
-        decision.trace.check(&case(&scene, &facts, &ledger), &[pack("cn-sequencing"), pack("example-institute")]);
+    let more = decision.trace.check(&scene.case(&told), &[pack("cn-sequencing"), pack("example-institute")]);
     assert_eq!(more.map(drop), Err(TraceError::Decision("packs")));
 
     // A trace that claims to allow what is blocked.
     let blocked = Scene::named().exposed(501, 100);
-    let honest = decide(&case(&blocked, &facts, &ledger), &packs);
+    let honest = decide(&blocked.case(&told), &packs);
     let mut lie = honest.trace.stated().clone();
     lie.0.insert("outcome".to_owned(), "allow".into());
     let lie = Trace::parse(&lie).unwrap();
-    assert_eq!(lie.check(&case(&blocked, &facts, &ledger), &packs).map(drop), Err(TraceError::Decision("outcome")));
+    assert_eq!(lie.check(&blocked.case(&told), &packs).map(drop), Err(TraceError::Decision("outcome")));
 
     let mut strange = honest.trace.stated().clone();
     strange.0.insert("engine".to_owned(), 2.into());

@@ -2,33 +2,90 @@
 
 use std::collections::BTreeSet;
 
-use vault_core::ids::Digest;
+use vault_core::ids::{DatasetId, Digest, MemberId};
+use vault_core::ledger::statement::{Facts, Info, Reservation};
 
 use super::condition::{Answers, Condition};
 use super::inputs::{Input, View};
 use super::pack::{Cite, Pack, Rule, Standing, Verdict};
 use super::trace::Trace;
 use crate::day::Day;
-use crate::facts::{Answer, Dataset, Grant, Member, Record, Value};
+use crate::facts::{Answer, Dataset, Grant, Member, Record, StatedError, Value};
 use crate::lang::{Bilingual, Lang};
 use crate::ternary::Ternary;
 
-/// Facts with the hash under which a ledger holds them: the dataset's and the grant's facts, the member's INFO (spec 5.1).
-#[derive(Debug)]
-pub struct Stated<'a, T> {
-    /// The facts.
-    pub facts: &'a T,
-    /// The hash of what states them.
-    pub digest: Digest,
+/// Facts as a signed statement holds them, with the hash of what states them. It is made from what is stated and from nothing else, so
+/// that a decision is about the very facts that its trace names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated<T> {
+    facts: T,
+    digest: Digest,
 }
 
-impl<T> Clone for Stated<'_, T> {
-    fn clone(&self) -> Self {
-        *self
+impl<T> Stated<T> {
+    /// The facts, as far as they stand in the clear.
+    #[must_use]
+    pub const fn facts(&self) -> &T {
+        &self.facts
+    }
+
+    /// SHA-256 of what states them: the dataset's and the grant's `facts`, the member's INFO (spec 5.1).
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
 }
 
-impl<T> Copy for Stated<'_, T> {}
+impl Stated<Dataset> {
+    /// A dataset's `facts`.
+    ///
+    /// # Errors
+    /// If they are not of this kind or not well formed.
+    pub fn dataset(stated: &Facts) -> Result<Self, StatedError> {
+        Ok(Self { facts: Dataset::from_statement(stated)?, digest: stated.digest() })
+    }
+}
+
+impl Stated<Grant> {
+    /// A grant's `facts`.
+    ///
+    /// # Errors
+    /// If they are not of this kind or not well formed.
+    pub fn grant(stated: &Facts) -> Result<Self, StatedError> {
+        Ok(Self { facts: Grant::from_statement(stated)?, digest: stated.digest() })
+    }
+}
+
+impl Stated<Member> {
+    /// What a member's enrolment says.
+    ///
+    /// # Errors
+    /// If its facts are not a member's, not well formed, or differ from what stands beside them.
+    pub fn member(info: &Info) -> Result<Self, StatedError> {
+        Ok(Self { facts: Member::from_info(info)?, digest: info.digest() })
+    }
+
+    /// Facts of somebody who is not enrolled yet: to ask what would be decided. No grant's trace names them.
+    ///
+    /// # Errors
+    /// If they are not of this kind or not well formed.
+    pub fn stranger(stated: &Facts) -> Result<Self, StatedError> {
+        Ok(Self { facts: Member::from_statement(stated)?, digest: stated.digest() })
+    }
+}
+
+/// What a decision is for: it holds there and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place<'a> {
+    /// The dataset.
+    pub dataset: &'a DatasetId,
+    /// The member who is to be granted.
+    pub member: &'a MemberId,
+    /// The reservation in the ultimate recipient's exposure ledger, if there is one.
+    pub reservation: Option<&'a Reservation>,
+    /// The reservation in the provider's exposure ledger of the year, if there is one.
+    pub export: Option<&'a Reservation>,
+}
 
 /// What a recipient and a provider will have after this grant, each person once. `None`: nobody knows, which blocks where a rule asks.
 ///
@@ -44,12 +101,14 @@ pub struct Exposure {
 /// What is to be decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
+    /// What is to be granted to whom.
+    pub place: Place<'a>,
     /// The dataset's facts.
-    pub dataset: Stated<'a, Dataset>,
+    pub dataset: &'a Stated<Dataset>,
     /// The recipient's.
-    pub member: Stated<'a, Member>,
+    pub member: &'a Stated<Member>,
     /// The grant's.
-    pub grant: Stated<'a, Grant>,
+    pub grant: &'a Stated<Grant>,
     /// The level that the dataset's statement is signed with, 1 to 5.
     pub level: u8,
     /// Whether `grade-confirmed` stands for the present facts and level.
@@ -185,6 +244,8 @@ pub struct Decision {
     pub approvals: u8,
     /// Whether the persons have to be reserved in the exposure ledger of the ultimate recipient before the grant.
     pub counted: bool,
+    /// Whether the persons have to be reserved in the provider's exposure ledger of the year before the grant.
+    pub exported: bool,
     /// The record of the decision, for the statement.
     pub trace: Trace,
 }
@@ -207,7 +268,8 @@ impl Decision {
 #[must_use]
 pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
     let mut fired = Vec::new();
-    let (mut approvals, mut counted, mut expires, mut ends) = (0, false, None::<u64>, Vec::new());
+    let (mut approvals, mut counted, mut exported) = (0, false, false);
+    let (mut expires, mut ends) = (None::<u64>, Vec::new());
     for pack in packs {
         let Some(today) = Day::of(case.now, pack.offset) else {
             fired.push(unfit(&pack.name, "the time is outside the years 1900 to 9999", "时间超出 1900 至 9999 年"));
@@ -216,7 +278,10 @@ pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
         let view = View { case, today };
         let asked = Asked::new(pack, &view);
         approvals = approvals.max(asked.run(&mut fired));
-        counted |= pack.counted.as_ref().is_some_and(|counted| !counted.evaluate(&asked).is_no());
+        let may_hold =
+            |condition: &Option<Condition>| condition.as_ref().is_some_and(|it| !it.evaluate(&asked).is_no());
+        counted |= may_hold(&pack.counted);
+        exported |= may_hold(&pack.exported);
         ends = view.ends().to_vec();
         for end in &ends {
             if let Answer::Value(Value::Day(day)) = end.last {
@@ -234,7 +299,7 @@ pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
         _ => Outcome::Allow,
     };
     let trace = Trace::of(case, packs, outcome, &fired, expires, approvals);
-    Decision { outcome, fired, ends, expires, approvals, counted, trace }
+    Decision { outcome, fired, ends, expires, approvals, counted, exported, trace }
 }
 
 /// A block that no rule of a pack makes.

@@ -37,6 +37,7 @@ impl Decision {
             "approvals": self.approvals,
             "counted": self.counted,
             "ends": ends,
+            "exported": self.exported,
             "expires": self.expires,
             "fired": self.fired.iter().map(|fired| fired.to_json(lang)).collect::<Vec<_>>(),
             "outcome": self.outcome.name(),

@@ -115,9 +115,9 @@ computed! {
     "outside" Kind::Flag, "is the recipient another legal entity than the controller?", "接收方与控制者是否为不同法律主体",
         &["dataset.parties.controller", "member.legal.id"], |view| flag(outside(view));
     "recipient_subjects" Kind::Number(0, MANY), "persons whose data the ultimate recipient will have, each once", "最终接收方累计获得的人数（不重复）",
-        &["dataset.subjects.count"], |view| total(view, view.case.exposure.recipient);
+        &["dataset.subjects.count", "member.ultimate.id"], |view| total(view, view.case.exposure.recipient);
     "exported_this_year" Kind::Number(0, MANY), "persons whose data the provider will have exported this year, each once", "提供方本年度累计出境的人数（不重复）",
-        &["dataset.subjects.count"], |view| total(view, view.case.exposure.exported_this_year);
+        &["dataset.subjects.count", "dataset.parties.controller"], |view| total(view, view.case.exposure.exported_this_year);
     "named_in_approval" Kind::Flag, "does an approval or filing in term name the recipient for this project and purpose?", "在有效期内的批件或备案是否就该项目和用途列明接收方",
         &["dataset.hgr.approvals", "member.legal.id", "grant.use.project", "grant.use.scenario"],
         |view| flag(any_approval(view, |row| named(view, row)));
@@ -160,14 +160,14 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn dataset(&self) -> &'a Dataset {
-        self.case.dataset.facts
+        self.case.dataset.facts()
     }
 
     fn record(&self, scope: u8) -> &'a Record {
         match scope {
-            0 => self.case.dataset.facts.record(),
-            1 => self.case.member.facts.record(),
-            _ => self.case.grant.facts.record(),
+            0 => self.case.dataset.facts().record(),
+            1 => self.case.member.facts().record(),
+            _ => self.case.grant.facts().record(),
         }
     }
 

@@ -116,8 +116,10 @@ impl<'a> Loader<'a> {
         let title = self.both(head, "title");
         let offset = self.whole_number(head, "utc_offset_minutes", 0, 840);
         self.whole_number(head, "engine", ENGINE, ENGINE);
-        let counted = if head.fields.contains_key("counted") { self.condition(head, "counted", &names) } else { None };
-        head.asked.insert("counted");
+        let [counted, exported] = ["counted", "exported"].map(|name| {
+            head.asked.insert(name);
+            if head.fields.contains_key(name) { self.condition(head, name, &names) } else { None }
+        });
         self.finish(head);
         if self.problems.is_empty() {
             for (at, id, condition) in &conditions {
@@ -130,6 +132,7 @@ impl<'a> Loader<'a> {
             title: title?,
             offset: i32::try_from(offset?).ok()?,
             counted,
+            exported,
             regimes,
             define_names: names,
             defines: meanings,

@@ -6,21 +6,26 @@
 //! does not. `docs/rules.md` lists the rules.
 //!
 //! Three callers, one function. Before it asks for a passphrase, a client decides on what it knows and shows [`Decision::explain`]. It reserves
-//! the exposure if [`Decision::counted`], signs a grant that ends by [`Decision::expires`] with [`Decision::trace`], and gathers
+//! the exposure if [`Decision::counted`] or [`Decision::exported`], signs a grant that ends by [`Decision::expires`] with [`Decision::trace`], and gathers
 //! [`Decision::approvals`]. A server, and a verifier years later, reads the same facts from the ledger at the entry's `time`, takes the packs
 //! that were in force there, and lets [`Trace::check`] decide again. For a grant that stands, [`Decision::standing`] says what it needs now.
 //!
 //! ```
-//! use vault_core::ids::Digest;
-//! use vault_policy::gate::{Stated, shipped};
-//! use vault_policy::{Case, Dataset, Exposure, Grant, Lang, Member, Outcome, decide};
+//! use vault_core::json;
+//! use vault_policy::gate::{Place, Stated, shipped};
+//! use vault_policy::{Case, Dataset, Exposure, Grant, Lang, Outcome, decide};
 //!
-//! let dataset = Dataset::parse_toml("[content]\nkinds = [\"sequence\"]\n").unwrap();
-//! let (member, grant) = (Member::unknown(), Grant::unknown());
+//! let facts = Dataset::parse_toml("[content]\nkinds = [\"sequence\"]\n").unwrap();
+//! let dataset = Stated::dataset(&facts.split([0; 32]).unwrap().stated).unwrap();
+//! let info = br#"{"facts":{},"jurisdiction":"CN","kind":"hospital","organisation":"A hospital"}"#;
+//! let member = Stated::member(&json::parse(info).unwrap()).unwrap();
+//! let grant = Stated::grant(&Grant::unknown().split([0; 32]).unwrap().stated).unwrap();
+//! let (id, anna) = ("run-42".parse().unwrap(), "anna".parse().unwrap());
 //! let case = Case {
-//!     dataset: Stated { facts: &dataset, digest: Digest([0; 32]) },
-//!     member: Stated { facts: &member, digest: Digest([0; 32]) },
-//!     grant: Stated { facts: &grant, digest: Digest([0; 32]) },
+//!     place: Place { dataset: &id, member: &anna, reservation: None, export: None },
+//!     dataset: &dataset,
+//!     member: &member,
+//!     grant: &grant,
 //!     level: 3,
 //!     grade_confirmed: false,
 //!     exposure: Exposure::default(),
@@ -42,7 +47,7 @@ mod reach;
 mod syntax;
 pub mod trace;
 
-pub use decide::{Case, Decision, Effect, End, Exposure, Fired, Outcome, Stated, decide};
+pub use decide::{Case, Decision, Effect, End, Exposure, Fired, Outcome, Place, Stated, decide};
 pub use inputs::{Input, inputs_of};
 pub use pack::{Cite, Pack, Rule, Standing, shipped, shipped_by_hash};
 pub use trace::{Trace, TraceError};

@@ -25,6 +25,7 @@ pub struct Pack {
     pub(super) title: Bilingual,
     pub(super) offset: i32,
     pub(super) counted: Option<Condition>,
+    pub(super) exported: Option<Condition>,
     pub(super) regimes: Vec<Regime>,
     pub(super) define_names: Vec<String>,
     pub(super) defines: Vec<Condition>,
@@ -162,6 +163,12 @@ impl Pack {
         &self.title
     }
 
+    /// Minutes by which its days begin before those of UTC.
+    #[must_use]
+    pub const fn utc_offset_minutes(&self) -> i32 {
+        self.offset
+    }
+
     /// The hash that names it: SHA-256 of its canonical form. Comments and spacing are not part of it, texts are.
     #[must_use]
     pub const fn hash(&self) -> Digest {
@@ -236,6 +243,7 @@ impl Pack {
             "counted": self.counted.as_ref().map(ToString::to_string),
             "defines": defines,
             "engine": super::ENGINE,
+            "exported": self.exported.as_ref().map(ToString::to_string),
             "name": self.name,
             "offset": self.offset,
             "regimes": regimes,

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 use vault_core::json;
-use vault_core::ledger::statement::Facts;
+use vault_core::ledger::statement::{Facts, Reservation};
 
 use super::decide::{Case, Decision, Fired, Outcome, decide};
 use super::pack::Pack;
@@ -72,14 +72,18 @@ impl Trace {
         let value = json!({
             "approvals": approvals,
             "case": {
-                "dataset": case.dataset.digest.to_string(),
+                "dataset": case.dataset.digest().to_string(),
+                "dataset_id": case.place.dataset.as_str(),
+                "export": case.place.export,
                 "exported": case.exposure.exported_this_year,
                 "grade_confirmed": case.grade_confirmed,
-                "grant": case.grant.digest.to_string(),
+                "grant": case.grant.digest().to_string(),
                 "level": case.level,
-                "member": case.member.digest.to_string(),
+                "member": case.member.digest().to_string(),
+                "member_id": case.place.member.as_str(),
                 "now": case.now,
                 "recipient": case.exposure.recipient,
+                "reservation": case.place.reservation,
             },
             "engine": ENGINE,
             "expires": expires,
@@ -121,6 +125,13 @@ impl Trace {
         self.0.0.get("packs").and_then(Json::as_array).into_iter().flatten().filter_map(pair).collect()
     }
 
+    /// The reservation in the provider's exposure ledger that it rests on.
+    #[must_use]
+    pub fn export(&self) -> Option<Reservation> {
+        let stated = self.0.0.get("case")?.get("export")?;
+        json::parse(&json::emit_value(stated).ok()?).ok()
+    }
+
     /// The shipped packs that it was decided by.
     ///
     /// # Errors
@@ -145,6 +156,15 @@ impl Trace {
             }
         }
         let decision = decide(case, packs);
+        self.is_of(&decision)?;
+        Ok(decision)
+    }
+
+    /// Whether this is the record of a decision that was just made.
+    ///
+    /// # Errors
+    /// What differs first.
+    pub fn is_of(&self, decision: &Decision) -> Result<(), TraceError> {
         let (mine, theirs) = (&decision.trace.0.0, &self.0.0);
         if mine.get("case") != theirs.get("case") {
             let differs = |name: &&str| {
@@ -152,7 +172,20 @@ impl Trace {
                     |trace: &serde_json::Map<String, Json>| trace.get("case").and_then(|case| case.get(*name)).cloned();
                 of(mine) != of(theirs)
             };
-            let names = ["dataset", "member", "grant", "level", "grade_confirmed", "recipient", "exported", "now"];
+            let names = [
+                "dataset_id",
+                "member_id",
+                "dataset",
+                "member",
+                "grant",
+                "level",
+                "grade_confirmed",
+                "reservation",
+                "export",
+                "recipient",
+                "exported",
+                "now",
+            ];
             return Err(TraceError::Case(
                 names.iter().find(|name| differs(name)).map_or("case", |name| *name).to_owned(),
             ));
@@ -163,6 +196,6 @@ impl Trace {
             }
         }
         // Nothing beside what was compared.
-        if mine == theirs { Ok(decision) } else { Err(TraceError::Shape) }
+        if mine == theirs { Ok(()) } else { Err(TraceError::Shape) }
     }
 }

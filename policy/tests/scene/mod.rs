@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use vault_core::ids::Digest;
-use vault_policy::gate::{Effect, Stated, shipped};
+use vault_core::ids::{DatasetId, MemberId};
+use vault_policy::gate::{Effect, Place, Stated, shipped};
 use vault_policy::{Case, Dataset, Decision, Exposure, Grant, Member, Outcome, Pack, decide};
 
 /// Noon of 2026-06-15 in China.
@@ -212,6 +212,12 @@ impl Scene {
         }
     }
 
+    /// The facts as statements hold them.
+    pub fn stated(&self) -> Told {
+        let (dataset, member, grant) = self.facts();
+        Told::of(&dataset, &member, &grant)
+    }
+
     /// The decision under a shipped pack.
     pub fn decide(&self) -> Decision {
         self.decide_under(&[pack("cn-sequencing")])
@@ -219,16 +225,16 @@ impl Scene {
 
     /// The decision under some packs.
     pub fn decide_under(&self, packs: &[&Pack]) -> Decision {
-        let (dataset, member, grant) = self.facts();
-        decide(&self.case(&dataset, &member, &grant), packs)
+        decide(&self.case(&self.stated()), packs)
     }
 
     /// The case of some facts.
-    pub fn case<'a>(&self, dataset: &'a Dataset, member: &'a Member, grant: &'a Grant) -> Case<'a> {
+    pub fn case<'a>(&self, told: &'a Told) -> Case<'a> {
         Case {
-            dataset: Stated { facts: dataset, digest: Digest([1; 32]) },
-            member: Stated { facts: member, digest: Digest([2; 32]) },
-            grant: Stated { facts: grant, digest: Digest([3; 32]) },
+            place: Place { dataset: &told.id, member: &told.to, reservation: None, export: None },
+            dataset: &told.dataset,
+            member: &told.member,
+            grant: &told.grant,
             level: self.level,
             grade_confirmed: self.grade_confirmed,
             exposure: self.exposure,
@@ -259,4 +265,31 @@ impl Scene {
 /// A shipped pack by name.
 pub fn pack(name: &str) -> &'static Pack {
     shipped().iter().find(|pack| pack.name() == name).unwrap()
+}
+
+/// Facts as statements hold them.
+pub struct Told {
+    pub id: DatasetId,
+    pub to: MemberId,
+    pub dataset: Stated<Dataset>,
+    pub member: Stated<Member>,
+    pub grant: Stated<Grant>,
+}
+
+impl Told {
+    pub fn of(dataset: &Dataset, member: &Member, grant: &Grant) -> Self {
+        Self::salted(dataset, member, grant, [0; 32])
+    }
+
+    pub fn salted(dataset: &Dataset, member: &Member, grant: &Grant, salt: [u8; 32]) -> Self {
+        // An enrolment says kind and jurisdiction beside the facts; here only what the facts say counts.
+        let facts = member.split(salt).unwrap().stated;
+        Self {
+            id: "run-42".parse().unwrap(),
+            to: "anna".parse().unwrap(),
+            dataset: Stated::dataset(&dataset.split(salt).unwrap().stated).unwrap(),
+            member: Stated::stranger(&facts).unwrap(),
+            grant: Stated::grant(&grant.split(salt).unwrap().stated).unwrap(),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approval::Proposals;
 use super::exposure::Exposures;
 use super::fold::{At, Judged, Known, Stop, Verdict, Void, check_signature, entry_hash, known, parse_at};
-use super::statement::{Body, Entry, Facts, ManifestHash, Reservation, Said, Statement, VaultHead};
+use super::statement::{Approval, Body, Entry, Facts, ManifestHash, Reservation, Said, Statement, VaultHead};
 use super::vault::VaultState;
 use crate::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, ManifestId, MemberId, UploadId};
 use crate::seal::PublicKey;
@@ -513,6 +513,12 @@ impl DatasetState {
     pub fn cited_reservations(&self) -> impl Iterator<Item = Reservation> {
         let cited = self.reservations.iter().filter(|(_, used)| **used == ReservationUse::Cited);
         cited.map(|((ledger, seq, hash), _)| Reservation { hash: *hash, ledger: ledger.clone(), seq: *seq })
+    }
+
+    /// By how many members an act's proposal was approved, as far as it names them.
+    #[must_use]
+    pub fn approvers(&self, approval: &Approval) -> u64 {
+        self.proposals.approvers(approval).count() as u64
     }
 
     /// Whether a reservation was used or cancelled here, so that nothing can use it any more.

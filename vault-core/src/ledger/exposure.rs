@@ -31,8 +31,16 @@ pub struct Reserved {
     pub total: u64,
     /// Which subjects, by the hash of their set, if the author could tell.
     pub subjects: Option<Digest>,
-    /// Whether it was released.
-    pub released: bool,
+    /// The entry that released it.
+    pub released: Option<u64>,
+}
+
+impl Reserved {
+    /// Whether it counted just before entry `seq` of its ledger.
+    #[must_use]
+    pub fn stands_at(&self, seq: u64) -> bool {
+        self.seq < seq && self.released.is_none_or(|released| released >= seq)
+    }
 }
 
 /// The state of an exposure ledger.
@@ -173,7 +181,7 @@ impl ExposureState {
                 if self.total.checked_add(body.added) == Some(body.total) { Ok(()) } else { Err("not the new total") }
             }
             Body::Released(body) => {
-                let reserved = self.reserved.get(&body.terms.reserved).filter(|r| !r.released);
+                let reserved = self.reserved.get(&body.terms.reserved).filter(|r| r.released.is_none());
                 let reserved = reserved.ok_or("no such reservation, or released already")?;
                 if reserved.author != *author && !officer(author) {
                     return Err("neither the reserver nor an officer");
@@ -233,13 +241,13 @@ impl ExposureState {
                     added: body.added,
                     total: body.total,
                     subjects: body.subjects,
-                    released: false,
+                    released: None,
                 };
                 self.reserved.insert(hash, reserved);
             }
             Body::Released(body) => {
                 if let Some(reserved) = self.reserved.get_mut(&body.terms.reserved) {
-                    reserved.released = true;
+                    reserved.released = Some(seq);
                     self.total = self.total.saturating_sub(reserved.added);
                 }
                 self.proposals.mark_used(body.approval.as_ref());

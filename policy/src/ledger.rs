@@ -1,0 +1,765 @@
+//! The gate over folded ledgers: what a client asks before it grants, what a server asks at the append, and what every reader can ask
+//! again, years later. One function for all of them, [`check`]; the rest prepares for it.
+//!
+//! A vault is *gated* from the entry on at which an officer put a rule pack in force. There, a `granted` counts only with the trace of a
+//! decision that allows it, made again here from what stands in the clear in the ledgers: the dataset's facts and level, the
+//! member's enrolment, the grant's facts, the reservations that it rests on, the packs in force at the vault entry that it cites, and
+//! its time. The fold of a ledger (spec 4.4) knows nothing of packs, so a grant against the rules is not void: a server refuses to
+//! append it, and readers find it with [`audit`] and say so.
+//!
+//! ## Counting
+//!
+//! Two totals, each in an exposure ledger (spec 5.6) of its own, so that two grants at once can't both pass a limit:
+//!
+//! | counted | ledger | named by |
+//! |---|---|---|
+//! | persons that an ultimate recipient was given | [`recipient_ledger`]: SHA-256 of its legal identifier | `granted.reservation` |
+//! | persons that a provider exported in a year | [`export_ledger`]: SHA-256 of `export/YEAR/` and the controller's legal identifier | the trace |
+//!
+//! A grant that is counted has a reservation of its own there, also if it adds nobody, so that its total is the newest. It adds what the
+//! dataset's facts count and no unreleased reservation for the dataset did before. Whoever knows that persons were
+//! counted already, under another dataset, can add fewer and names the set of subjects by its hash: a steward's signed word.
+
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus};
+use vault_core::ledger::exposure::{Cited, ExposureState, Exposures, Reserved};
+use vault_core::ledger::fold::{At, Verdict};
+use vault_core::ledger::statement::{Body, Entry, Facts, Granted, MemberReservation, Reservation, Said, Statement};
+use vault_core::ledger::vault::VaultState;
+
+use crate::day::Day;
+use crate::facts::{Dataset, Member, StatedError};
+use crate::gate::{
+    Case, Decision, Exposure, Outcome, Pack, Place, Standing, Stated, Trace, TraceError, decide, shipped_by_hash,
+};
+use crate::lang::{Bilingual, Lang};
+use crate::problem::Problems;
+
+/// Why the gate does not let a statement pass, or can't be asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A pack in force is not at hand.
+    #[error("rule pack {name} with hash {hash} is in force and not at hand: give its file")]
+    NoPack {
+        /// Its name.
+        name: String,
+        /// Its hash.
+        hash: Digest,
+    },
+    /// Nobody is enrolled under this name.
+    #[error("{0} is no member")]
+    NoMember(MemberId),
+    /// Facts that can't be read.
+    #[error("the facts of the {of} can't be read: {why}")]
+    Facts {
+        /// The dataset, the member or the grant.
+        of: &'static str,
+        /// Why not.
+        why: StatedError,
+    },
+    /// Facts that contradict each other.
+    #[error("the facts of the {of} contradict each other: {why}")]
+    Contradiction {
+        /// The dataset, the member or the grant.
+        of: &'static str,
+        /// How.
+        why: Problems,
+    },
+    /// A grant without the record of a decision.
+    #[error("rule packs are in force and the grant has no record of a decision")]
+    NoTrace,
+    /// A record that does not stand.
+    #[error("the record of the decision does not stand: {0}")]
+    Trace(#[from] TraceError),
+    /// The rules do not allow it.
+    #[error("the rules do not allow it: {}", by(.0, Lang::En))]
+    NotAllowed(Box<Decision>),
+    /// It ends later than the decision allows.
+    #[error("the grant has to end by {0} (seconds since 1970), by the earliest of its ends")]
+    Ends(u64),
+    /// Fewer approvals than the rules ask for.
+    #[error("the rules ask for {needed} approval(s) and the grant names {named}")]
+    Approvals {
+        /// How many are needed.
+        needed: u8,
+        /// How many there are.
+        named: u64,
+    },
+    /// A grant that is counted and not reserved.
+    #[error("the persons have to be reserved in {0} before")]
+    NotReserved(LedgerId),
+    /// A reservation that does not serve.
+    #[error("the reservation does not serve: {0}")]
+    Reservation(&'static str),
+    /// Fewer persons than the facts count.
+    #[error("the reservation adds {added} person(s), and {needed} of the dataset are not counted yet")]
+    TooFew {
+        /// How many it adds.
+        added: u64,
+        /// How many it has to add.
+        needed: u64,
+    },
+    /// A grant that the new facts do not support.
+    #[error("under these facts the grant of {0} does not stand: the statement has to suspend it")]
+    Suspend(MemberId),
+    /// A recovery card of another party.
+    #[error("{0} is not of the dataset's controller, so a recovery card of theirs would be a share without a decision")]
+    Recovery(MemberId),
+}
+
+impl Refusal {
+    /// The reason in both languages.
+    #[must_use]
+    pub fn text(&self) -> Bilingual {
+        let zh = match self {
+            Self::NoPack { name, hash } => format!("生效的规则包 {name}（散列值 {hash}）不在手边：请提供其文件"),
+            Self::NoMember(member) => format!("{member} 不是成员"),
+            Self::Facts { of, why } => format!("无法读取{}的事实：{}", whose(of), why.text().zh),
+            Self::Contradiction { of, why } => format!("{}的事实相互矛盾：{}", whose(of), why.say(Lang::Zh)),
+            Self::NoTrace => "已有生效的规则包，而授权没有判定记录".to_owned(),
+            Self::Trace(why) => format!("判定记录不成立：{}", why.text().zh),
+            Self::NotAllowed(decision) => format!("规则不允许：{}", by(decision, Lang::Zh)),
+            Self::Ends(at) => format!("授权须在六项期限中最早者（自 1970 年起 {at} 秒）之前结束"),
+            Self::Approvals { needed, named } => format!("规则要求 {needed} 人批准，授权只列出 {named} 人"),
+            Self::NotReserved(ledger) => format!("须事先在 {ledger} 中登记人数"),
+            Self::Reservation(_) => "所引用的人数登记不适用".to_owned(),
+            Self::TooFew { added, needed } => format!("登记增加 {added} 人，而数据集中尚有 {needed} 人未计入"),
+            Self::Suspend(member) => format!("按新的事实，对 {member} 的授权不再成立，声明须同时中止该授权"),
+            Self::Recovery(member) => format!("{member} 不属于数据集的控制者，将其卡片用于恢复即为未经判定的提供"),
+        };
+        Bilingual::made(self.to_string(), zh)
+    }
+}
+
+fn whose(of: &str) -> &'static str {
+    match of {
+        "dataset" => "数据集",
+        "member" => "成员",
+        _ => "授权",
+    }
+}
+
+/// The rules that stand in the way, in a line.
+fn by(decision: &Decision, lang: Lang) -> String {
+    let rules: Vec<_> = decision.missing().map(|fired| format!("{} ({})", fired.rule, fired.text.say(lang))).collect();
+    rules.join("; ")
+}
+
+/// The packs in force after a vault entry. Empty: the vault is not gated there.
+///
+/// # Errors
+/// If one is neither in this program nor among `more`.
+pub fn in_force<'a>(vault: &VaultState, at: u64, more: &'a [Pack]) -> Result<Vec<&'a Pack>, Refusal> {
+    let find = |(name, hash): (&str, Digest)| {
+        let own = more.iter().find(|pack| pack.hash() == hash);
+        let found = own.or_else(|| shipped_by_hash(&hash)).filter(|pack| pack.name() == name);
+        found.ok_or_else(|| Refusal::NoPack { name: name.to_owned(), hash })
+    };
+    vault.packs_at(at).map(find).collect()
+}
+
+/// Whether rule packs are in force after a vault entry.
+#[must_use]
+pub fn is_gated(vault: &VaultState, at: u64) -> bool {
+    vault.packs_at(at).next().is_some()
+}
+
+/// The exposure ledger of whoever is behind a member, if its facts say who that is.
+#[must_use]
+pub fn recipient_ledger(member: &Member) -> Option<Digest> {
+    member.record().text("ultimate.id").map(|id| Digest(sha256(id.as_bytes())))
+}
+
+/// The exposure ledger of what a dataset's controller exports in the year of a time, as the packs count days; `None` while the
+/// controller is unknown.
+#[must_use]
+pub fn export_ledger(dataset: &Dataset, time: u64, packs: &[&Pack]) -> Option<Digest> {
+    let offset = packs.iter().map(|pack| pack.utc_offset_minutes()).max()?;
+    let (year, controller) = (Day::of(time, offset)?.civil().0, dataset.record().text("parties.controller")?);
+    Some(Digest(sha256(format!("export/{year:04}/{controller}").as_bytes())))
+}
+
+/// A grant that is proposed, or stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The vault's state.
+    pub vault: &'a VaultState,
+    /// The exposure ledgers of the recipient and of the provider's year, where there are such ledgers, and those that the dataset cites.
+    pub exposures: &'a Exposures,
+    /// The dataset's state.
+    pub dataset: &'a DatasetState,
+    /// When, and at which vault entry.
+    pub at: At,
+    /// The member.
+    pub member: &'a MemberId,
+    /// The grant's facts, as they are stated.
+    pub facts: &'a Facts,
+}
+
+/// What a grant rests on in exposure ledgers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counted<'a> {
+    /// The reservation for the ultimate recipient.
+    pub recipient: Option<&'a Reservation>,
+    /// That for the provider's year.
+    pub export: Option<&'a Reservation>,
+}
+
+/// Which reservations a grant needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToReserve {
+    /// For the ultimate recipient.
+    pub recipient: Option<Need>,
+    /// For the provider's year.
+    pub export: Option<Need>,
+}
+
+/// A reservation that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// The exposure ledger.
+    pub ledger: Digest,
+    /// How many persons it adds at least.
+    pub added: u64,
+    /// The total that it leads to now.
+    pub total: u64,
+}
+
+/// Facts read once, with what they are asked under.
+struct Read {
+    dataset: Stated<Dataset>,
+    member: Stated<Member>,
+    level: u8,
+    confirmed: bool,
+}
+
+impl Read {
+    fn of(ask: &Ask<'_>) -> Result<Self, Refusal> {
+        let confirmed = ask.dataset.confirmed().is_some();
+        Self::under(ask, ask.dataset.facts(), ask.dataset.level(), confirmed)
+    }
+
+    fn under(ask: &Ask<'_>, facts: &Facts, level: u64, confirmed: bool) -> Result<Self, Refusal> {
+        let member = ask.vault.member(ask.member).and_then(|member| member.info_at(ask.at.vault));
+        let info = member.ok_or_else(|| Refusal::NoMember(ask.member.clone()))?;
+        Ok(Self {
+            dataset: Stated::dataset(facts).map_err(|why| Refusal::Facts { of: "dataset", why })?,
+            member: Stated::member(info).map_err(|why| Refusal::Facts { of: "member", why })?,
+            level: u8::try_from(level).unwrap_or(u8::MAX),
+            confirmed,
+        })
+    }
+
+    fn case<'a>(
+        &'a self,
+        ask: &Ask<'a>,
+        grant: &'a Stated<crate::facts::Grant>,
+        counted: Counted<'a>,
+        exposure: Exposure,
+    ) -> Case<'a> {
+        Case {
+            place: Place {
+                dataset: ask.dataset.id(),
+                member: ask.member,
+                reservation: counted.recipient,
+                export: counted.export,
+            },
+            dataset: &self.dataset,
+            member: &self.member,
+            grant,
+            level: self.level,
+            grade_confirmed: self.confirmed,
+            exposure,
+            now: ask.at.time,
+        }
+    }
+
+    /// The two ledgers.
+    fn ledgers(&self, time: u64, packs: &[&Pack]) -> [Option<Digest>; 2] {
+        [recipient_ledger(self.member.facts()), export_ledger(self.dataset.facts(), time, packs)]
+    }
+
+    fn persons(&self) -> Option<u64> {
+        self.dataset.facts().record().number("subjects.count")
+    }
+
+    fn need(&self, ask: &Ask<'_>, ledger: Option<Digest>) -> Option<Need> {
+        let (ledger, persons) = (ledger?, self.persons()?);
+        let state = ask.exposures.of(&ledger);
+        let before = state.map_or(0, |state| counted_before(state, ask.dataset.id(), u64::MAX));
+        let added = persons.saturating_sub(before);
+        Some(Need { ledger, added, total: state.map_or(0, ExposureState::total).saturating_add(added) })
+    }
+}
+
+/// The ledgers in which a grant may have to be counted: whoever asks about it reads them first.
+///
+/// # Errors
+/// If facts can't be read or a pack is not at hand.
+pub fn ledgers_of(
+    vault: &VaultState,
+    dataset: &DatasetState,
+    at: At,
+    member: &MemberId,
+    more: &[Pack],
+) -> Result<Vec<Digest>, Refusal> {
+    let none = (Exposures::default(), Facts::default());
+    let ask = Ask { vault, exposures: &none.0, dataset, at, member, facts: &none.1 };
+    let packs = in_force(vault, at.vault, more)?;
+    Ok(Read::of(&ask)?.ledgers(at.time, &packs).into_iter().flatten().collect())
+}
+
+/// What would be decided if the grant were made now: totals are those that its reservations would lead to. The decision's trace is not
+/// yet one that a grant can be signed with, unless nothing is counted.
+///
+/// # Errors
+/// If facts can't be read.
+pub fn foresee(ask: &Ask<'_>, packs: &[&Pack]) -> Result<(Decision, ToReserve), Refusal> {
+    let (read, grant) = (Read::of(ask)?, grant_of(ask.facts)?);
+    let decided = |exposure| decide(&read.case(ask, &grant, Counted::default(), exposure), packs);
+    let first = decided(Exposure::default());
+    let [recipient, export] = read.ledgers(ask.at.time, packs);
+    let to = ToReserve {
+        recipient: first.counted.then(|| read.need(ask, recipient)).flatten(),
+        export: first.exported.then(|| read.need(ask, export)).flatten(),
+    };
+    let total = |need: Option<Need>| need.map(|need| need.total);
+    let exposure = Exposure { recipient: total(to.recipient), exported_this_year: total(to.export) };
+    Ok((decided(exposure), to))
+}
+
+/// The decision that a grant with these reservations is signed with. Whether it allows is the caller's to ask.
+///
+/// # Errors
+/// If facts can't be read, or a reservation is missing or does not serve.
+pub fn decide_reserved(ask: &Ask<'_>, counted: Counted<'_>, packs: &[&Pack]) -> Result<Decision, Refusal> {
+    let (read, grant) = (Read::of(ask)?, grant_of(ask.facts)?);
+    reserved(ask, &read, &grant, counted, packs)
+}
+
+fn reserved(
+    ask: &Ask<'_>,
+    read: &Read,
+    grant: &Stated<crate::facts::Grant>,
+    counted: Counted<'_>,
+    packs: &[&Pack],
+) -> Result<Decision, Refusal> {
+    let [recipient, export] = read.ledgers(ask.at.time, packs);
+    let total = |ledger: Option<Digest>, cited: Option<&Reservation>| match cited {
+        None => Ok(None),
+        Some(cited) => serves(ask, read, ledger, cited).map(|reserved| Some(reserved.total)),
+    };
+    let exposure = Exposure {
+        recipient: total(recipient, counted.recipient)?,
+        exported_this_year: total(export, counted.export)?,
+    };
+    let ask = Ask { ..*ask };
+    let decision = decide(&read.case(&ask, grant, counted, exposure), packs);
+    for (is_counted, ledger, cited) in
+        [(decision.counted, recipient, counted.recipient), (decision.exported, export, counted.export)]
+    {
+        // Where the ledger is unknown the totals are, and the rules that ask for them block.
+        if let (true, Some(ledger), None) = (is_counted, ledger, cited) {
+            return Err(Refusal::NotReserved(LedgerId::Exposure(ledger)));
+        }
+    }
+    Ok(decision)
+}
+
+/// The reservation, if it is in that ledger, for this dataset and member, and adds enough.
+fn serves<'a>(
+    ask: &Ask<'a>,
+    read: &Read,
+    ledger: Option<Digest>,
+    cited: &Reservation,
+) -> Result<&'a Reserved, Refusal> {
+    if ledger.map(LedgerId::Exposure).as_ref() != Some(&cited.ledger) {
+        return Err(Refusal::Reservation("it is in another ledger than the facts say"));
+    }
+    let (Cited::Reserved(reserved), Some(state)) =
+        (ask.exposures.cited(cited), ledger.and_then(|l| ask.exposures.of(&l)))
+    else {
+        return Err(Refusal::Reservation("it is not there"));
+    };
+    if reserved.dataset != *ask.dataset.id() || reserved.member != *ask.member {
+        return Err(Refusal::Reservation("it is for another dataset or member"));
+    }
+    enough(state, reserved, read.persons())?;
+    Ok(reserved)
+}
+
+/// Whether a reservation adds all that the facts count and none before it did.
+fn enough(state: &ExposureState, reserved: &Reserved, persons: Option<u64>) -> Result<(), Refusal> {
+    let needed = persons.unwrap_or(0).saturating_sub(counted_before(state, &reserved.dataset, reserved.seq));
+    // Fewer are a steward's signed word for a set of subjects that were counted already.
+    if reserved.added >= needed || reserved.subjects.is_some() {
+        return Ok(());
+    }
+    Err(Refusal::TooFew { added: reserved.added, needed })
+}
+
+/// Persons of a dataset that reservations before a number count.
+fn counted_before(state: &ExposureState, dataset: &DatasetId, seq: u64) -> u64 {
+    let counts = |one: &&Reserved| one.dataset == *dataset && one.stands_at(seq);
+    state.reserved().values().filter(counts).fold(0, |sum, one| sum.saturating_add(one.added))
+}
+
+fn grant_of(facts: &Facts) -> Result<Stated<crate::facts::Grant>, Refusal> {
+    let unreadable = |why| Refusal::Facts { of: "grant", why };
+    let grant = Stated::grant(facts).map_err(unreadable)?;
+    grant.facts().check().map_err(|why| Refusal::Contradiction { of: "grant", why })?;
+    Ok(grant)
+}
+
+/// Whether the gate lets a statement of a dataset's ledger pass, asked in the state before it. Every statement passes in a vault without
+/// packs, and what seals no key and states no facts passes everywhere.
+///
+/// # Errors
+/// Why it does not pass.
+pub fn check(
+    vault: &VaultState,
+    exposures: &Exposures,
+    before: &DatasetState,
+    statement: &Statement,
+    more: &[Pack],
+) -> Result<(), Refusal> {
+    let at = At { time: statement.time, vault: statement.vault_head.map_or(0, |head| head.seq) };
+    if !is_gated(vault, at.vault) {
+        return Ok(());
+    }
+    let packs = in_force(vault, at.vault, more)?;
+    match &statement.body {
+        Body::Granted(body) => granted(vault, exposures, before, at, body, &packs),
+        Body::FactsAmended(body) => {
+            facts_fit(&body.facts)?;
+            let standing = before.grants().iter().filter(|(member, grant)| {
+                let stands = grant.status == GrantStatus::Given && grant.ends.is_none_or(|ends| ends > at.time);
+                stands && grant.origin == GrantOrigin::Granted && !body.suspends.contains(member)
+            });
+            for (member, grant) in standing {
+                let ask = Ask { vault, exposures, dataset: before, at, member, facts: &grant.facts };
+                let Ok(read) = Read::under(&ask, &body.facts, body.level, false) else {
+                    return Err(Refusal::Suspend(member.clone()));
+                };
+                let held = held(grant, member, &body.reservations, read.ledgers(at.time, &packs));
+                if stands(&ask, &read, held.counted(), &packs) != Some(None) {
+                    return Err(Refusal::Suspend(member.clone()));
+                }
+            }
+            Ok(())
+        }
+        Body::RecoverySet(body) => {
+            let added = body.cards.iter().filter(|card| !before.recovery().contains(card));
+            recovery_fits(vault, at, before.facts(), added)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the gate lets a dataset be created so.
+///
+/// # Errors
+/// Why not.
+pub fn check_creation(vault: &VaultState, statement: &Statement) -> Result<(), Refusal> {
+    let at = At { time: statement.time, vault: statement.vault_head.map_or(0, |head| head.seq) };
+    match &statement.body {
+        Body::DatasetCreated(body) if is_gated(vault, at.vault) => {
+            facts_fit(&body.facts)?;
+            recovery_fits(vault, at, &body.facts, body.recovery.iter())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the gate lets somebody be enrolled, or enrolled otherwise, with these facts: `before` is the vault's state before the statement.
+///
+/// # Errors
+/// If the facts are not a member's, or contradict each other.
+pub fn check_member(before: &VaultState, statement: &Statement) -> Result<(), Refusal> {
+    let info = match &statement.body {
+        Body::MemberEnrolled(body) => &body.info,
+        Body::MemberAmended(body) => &body.info,
+        _ => return Ok(()),
+    };
+    if !is_gated(before, before.last_seq()) || info.facts.0.is_empty() {
+        return Ok(());
+    }
+    let member = Stated::member(info).map_err(|why| Refusal::Facts { of: "member", why })?;
+    member.facts().check().map_err(|why| Refusal::Contradiction { of: "member", why })
+}
+
+/// Whether an entry of an exposure ledger may be appended: a reservation is in the ledger that the facts say, and adds all that has to be
+/// counted; a release without approvals is of a reservation that its dataset's ledger has cancelled.
+///
+/// `dataset` is the state of the dataset that the statement, or the reservation that it releases, names.
+///
+/// # Errors
+/// Why not.
+pub fn check_exposure(
+    vault: &VaultState,
+    before: &ExposureState,
+    dataset: &DatasetState,
+    statement: &Statement,
+    more: &[Pack],
+) -> Result<(), Refusal> {
+    let at = At { time: statement.time, vault: statement.vault_head.map_or(0, |head| head.seq) };
+    match &statement.body {
+        Body::Reserved(body) if is_gated(vault, at.vault) => {
+            let packs = in_force(vault, at.vault, more)?;
+            let none = (Exposures::default(), Facts::default());
+            let ask = Ask { vault, exposures: &none.0, dataset, at, member: &body.member, facts: &none.1 };
+            let read = Read::of(&ask)?;
+            if !read.ledgers(at.time, &packs).contains(&Some(*before.recipient())) {
+                return Err(Refusal::Reservation("it is in another ledger than the facts say"));
+            }
+            let counted = counted_before(before, dataset.id(), u64::MAX);
+            let needed = read.persons().unwrap_or(0).saturating_sub(counted);
+            if body.added < needed && body.subjects.is_none() {
+                return Err(Refusal::TooFew { added: body.added, needed });
+            }
+            Ok(())
+        }
+        Body::Released(body) if body.approval.is_none() => {
+            let reserved = before.reserved().get(&body.terms.reserved);
+            let reserved = reserved.ok_or(Refusal::Reservation("there is none to release"))?;
+            let named = Reservation {
+                hash: body.terms.reserved,
+                ledger: LedgerId::Exposure(*before.recipient()),
+                seq: reserved.seq,
+            };
+            let cites = &body.cites;
+            let entry = usize::try_from(cites.seq).ok().and_then(|seq| dataset.judged().get(seq));
+            let is_there = cites.ledger == dataset.ledger()
+                && entry.is_some_and(|entry| entry.hash == cites.hash && entry.verdict == Verdict::Applied);
+            let cancelled = dataset.is_settled(&named) && !dataset.cited_reservations().any(|cited| cited == named);
+            if is_there && cancelled { Ok(()) } else { Err(Refusal::Reservation("its dataset has not cancelled it")) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn granted(
+    vault: &VaultState,
+    exposures: &Exposures,
+    before: &DatasetState,
+    at: At,
+    body: &Granted,
+    packs: &[&Pack],
+) -> Result<(), Refusal> {
+    let trace = Trace::parse(body.trace.as_ref().ok_or(Refusal::NoTrace)?)?;
+    let export = trace.export();
+    let counted = Counted { recipient: body.reservation.as_ref(), export: export.as_ref() };
+    let ask = Ask { vault, exposures, dataset: before, at, member: &body.terms.member, facts: &body.terms.facts };
+    let (read, grant) = (Read::of(&ask)?, grant_of(ask.facts)?);
+    let decision = reserved(&ask, &read, &grant, counted, packs)?;
+    trace.is_of(&decision)?;
+    if decision.outcome != Outcome::Allow {
+        return Err(Refusal::NotAllowed(Box::new(decision)));
+    }
+    if let Some(last) = decision.expires.filter(|last| body.terms.ends.is_none_or(|ends| ends > *last)) {
+        return Err(Refusal::Ends(last));
+    }
+    let named = body.approval.as_ref().map_or(0, |approval| before.approvers(approval));
+    if named < u64::from(decision.approvals) {
+        return Err(Refusal::Approvals { needed: decision.approvals, named });
+    }
+    Ok(())
+}
+
+/// The reservations that a grant has, or gets by new facts.
+struct Held {
+    recipient: Option<Reservation>,
+    export: Option<Reservation>,
+}
+
+impl Held {
+    const fn counted(&self) -> Counted<'_> {
+        Counted { recipient: self.recipient.as_ref(), export: self.export.as_ref() }
+    }
+}
+
+fn held(
+    grant: &vault_core::ledger::dataset::Grant,
+    member: &MemberId,
+    new: &[MemberReservation],
+    [recipient, export]: [Option<Digest>; 2],
+) -> Held {
+    let newest = |ledger: Option<Digest>| {
+        let ledger = LedgerId::Exposure(ledger?);
+        let of = |one: &&MemberReservation| one.member == *member && one.reservation.ledger == ledger;
+        new.iter().rfind(of).map(|one| one.reservation.clone())
+    };
+    let traced = grant.trace.as_ref().and_then(|trace| Trace::parse(trace).ok()).and_then(|trace| trace.export());
+    Held { recipient: newest(recipient).or_else(|| grant.reservation.clone()), export: newest(export).or(traced) }
+}
+
+/// What a grant with these reservations needs: nothing, or to rest or end. `None` if it can't be told from what is at hand.
+fn stands(ask: &Ask<'_>, read: &Read, counted: Counted<'_>, packs: &[&Pack]) -> Option<Option<Standing>> {
+    let grant = grant_of(ask.facts).ok()?;
+    Some(standing_decision(ask, read, &grant, counted, packs).ok()?.standing())
+}
+
+fn standing_decision(
+    ask: &Ask<'_>,
+    read: &Read,
+    grant: &Stated<crate::facts::Grant>,
+    counted: Counted<'_>,
+    packs: &[&Pack],
+) -> Result<Decision, Refusal> {
+    // Of a grant from an earlier year the export was counted then.
+    let [_, export] = read.ledgers(ask.at.time, packs);
+    let is_of_this_year =
+        counted.export.is_none_or(|cited| Some(&cited.ledger) == export.map(LedgerId::Exposure).as_ref());
+    if is_of_this_year {
+        return reserved(ask, read, grant, counted, packs);
+    }
+    let total = match counted.recipient {
+        None => None,
+        Some(cited) => Some(serves(ask, read, recipient_ledger(read.member.facts()), cited)?.total),
+    };
+    let exported = counted.export.and_then(|cited| match ask.exposures.cited(cited) {
+        Cited::Reserved(reserved) => Some(reserved.total),
+        _ => None,
+    });
+    let exposure = Exposure { recipient: total, exported_this_year: exported };
+    Ok(decide(&read.case(ask, grant, counted, exposure), packs))
+}
+
+fn facts_fit(facts: &Facts) -> Result<(), Refusal> {
+    let dataset = Stated::dataset(facts).map_err(|why| Refusal::Facts { of: "dataset", why })?;
+    dataset.facts().check().map_err(|why| Refusal::Contradiction { of: "dataset", why })
+}
+
+/// A recovery card gets the key without a grant: so it is the vault's own, or one of the dataset's controller.
+fn recovery_fits<'a>(
+    vault: &VaultState,
+    at: At,
+    facts: &Facts,
+    cards: impl Iterator<Item = &'a vault_core::ids::CardId>,
+) -> Result<(), Refusal> {
+    let dataset = Stated::dataset(facts).map_err(|why| Refusal::Facts { of: "dataset", why })?;
+    let controller = dataset.facts().record().text("parties.controller");
+    for card in cards.filter(|card| !vault.recovery_cards().contains(card)) {
+        let Some(record) = vault.card(card) else { continue };
+        let info = vault.member(&record.member).and_then(|member| member.info_at(at.vault));
+        let member = info.and_then(|info| Stated::member(info).ok());
+        let legal = member.as_ref().and_then(|member| member.facts().record().text("legal.id"));
+        if legal.is_none() || legal != controller {
+            return Err(Refusal::Recovery(record.member.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// A grant that stands, and what the rules say of it now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stand {
+    /// The member.
+    pub member: MemberId,
+    /// What is decided now; or why nothing can be.
+    pub decision: Result<Box<Decision>, Refusal>,
+    /// What the grant needs: nothing, to rest, or to end.
+    pub needs: Option<Standing>,
+}
+
+/// Asks the rules about every grant that stands, now. Empty in a vault without packs.
+///
+/// # Errors
+/// If a pack is not at hand.
+pub fn standing(
+    vault: &VaultState,
+    exposures: &Exposures,
+    dataset: &DatasetState,
+    at: At,
+    more: &[Pack],
+) -> Result<Vec<Stand>, Refusal> {
+    if !is_gated(vault, at.vault) {
+        return Ok(Vec::new());
+    }
+    let packs = in_force(vault, at.vault, more)?;
+    let given = dataset
+        .grants()
+        .iter()
+        .filter(|(member, grant)| grant.origin == GrantOrigin::Granted && dataset.has_grant(vault, member, at));
+    Ok(given
+        .map(|(member, grant)| {
+            let ask = Ask { vault, exposures, dataset, at, member, facts: &grant.facts };
+            let decided = Read::of(&ask).and_then(|read| {
+                let held = held(grant, member, &[], read.ledgers(at.time, &packs));
+                standing_decision(&ask, &read, &grant_of(&grant.facts)?, held.counted(), &packs)
+            });
+            let needs = match &decided {
+                Ok(decision) => decision.standing(),
+                Err(_) => Some(Standing::Suspend),
+            };
+            Stand { member: member.clone(), decision: decided.map(Box::new), needs }
+        })
+        .collect())
+}
+
+/// An entry of a dataset's ledger that the gate would not have let pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Its number.
+    pub seq: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whom it concerns.
+    pub member: Option<MemberId>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Asks the gate again about every entry of a dataset's ledger that counts, each in the state before it and under the packs of its time.
+/// A ledger that creates no dataset has none.
+#[must_use]
+pub fn audit<B: AsRef<[u8]>>(
+    vault: &VaultState,
+    exposures: &Exposures,
+    id: &DatasetId,
+    entries: &[B],
+    more: &[Pack],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some((first, rest)) = entries.split_first() else { return findings };
+    let Ok(mut state) = DatasetState::fold(vault, exposures, id, core::slice::from_ref(first)) else { return findings };
+    let mut ask = |before: Option<&DatasetState>, seq: u64, stored: &[u8]| {
+        let Some(statement) = statement_of(stored) else { return };
+        let refusal = match before {
+            Some(before) => check(vault, exposures, before, &statement, more),
+            None => check_creation(vault, &statement),
+        };
+        if let Err(refusal) = refusal {
+            let member = match &statement.body {
+                Body::Granted(body) => Some(body.terms.member.clone()),
+                _ => None,
+            };
+            findings.push(Finding { seq, kind: statement.body.kind(), member, refusal });
+        }
+    };
+    ask(None, 0, first.as_ref());
+    for (seq, stored) in (1u64..).zip(rest) {
+        let stored = stored.as_ref();
+        let concerns = statement_of(stored)
+            .is_some_and(|one| matches!(one.body, Body::Granted(_) | Body::FactsAmended(_) | Body::RecoverySet(_)));
+        let before = concerns.then(|| state.clone());
+        state.extend(vault, exposures, &[stored]);
+        let counts = state.judged().last().is_some_and(|last| last.verdict == Verdict::Applied);
+        if let Some(before) = before.filter(|_| counts && state.stop().is_none()) {
+            ask(Some(&before), seq, stored);
+        }
+        if state.stop().is_some() {
+            break;
+        }
+    }
+    findings
+}
+
+fn statement_of(stored: &[u8]) -> Option<Statement> {
+    match Entry::parse(stored).ok()?.said {
+        Said::Known(statement) => Some(*statement),
+        Said::Unknown { .. } => None,
+    }
+}

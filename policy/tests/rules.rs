@@ -622,6 +622,25 @@ fn a_grant_ends_at_the_earliest_of_six_ends() {
         |day: &str| Scene::named().with("dataset.hgr.approvals", &format!("[{}]", APPROVAL.replace("2029-12-31", day)));
     assert_eq!(approval("2026-06-15").decide().expires, Some(NOW + 12 * 3600));
     stopped(&approval("2026-06-14"), Outcome::Blocked, &["ended", "hgr-12", "hgr-15"]);
+    // Only an approval that could allow the grant carries it on: of another purpose, kind, project or party, or not begun, it does not.
+    let until_june = APPROVAL.replace("2029-12-31", "2026-06-15");
+    let beside = |other: &str| Scene::named().with("dataset.hgr.approvals", &format!("[{until_june}, {other}]"));
+    for (from, to) in [
+        ("[\"research\"]", "[\"regulation\"]"),
+        ("cohort-7", "cohort-8"),
+        ("\"R-1\"", "\"R-2\""),
+        ("from = 2026-01-01", "from = 2026-06-16"),
+    ] {
+        assert_ne!(APPROVAL.replace(from, to), APPROVAL);
+        let scene = beside(&APPROVAL.replace(from, to));
+        allowed(&scene);
+        assert_eq!(scene.decide().expires, Some(NOW + 12 * 3600), "{to}");
+    }
+    allowed(&beside(APPROVAL));
+    assert!(beside(APPROVAL).decide().expires > Some(NOW + 12 * 3600), "one that could carries it on");
+    // What may carry it on and is not known to leaves the end unknown.
+    let open = beside(&APPROVAL.replace("purposes = [\"research\"]", "purposes = \"unknown\""));
+    stopped(&open, Outcome::Blocked, &["ended"]);
     // A second before midnight it stands, at midnight it does not.
     let mut last = Scene::named().with("dataset.ethics.expiry", "2026-06-15");
     last.now = NOW + 12 * 3600 - 1;

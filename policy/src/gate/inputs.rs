@@ -280,10 +280,14 @@ fn any_approval(view: &View<'_>, holds: impl Fn(&Record) -> Ternary) -> Ternary 
 
 /// In term, for this project, for this scenario.
 fn concerns(view: &View<'_>, row: &Record) -> Ternary {
+    covers(view, row).and(!past(row.answer("expiry"), view.today))
+}
+
+/// Begun, for this project, for this scenario; over or not.
+fn covers(view: &View<'_>, row: &Record) -> Ternary {
     let begun = day_is(row, "from", |day| day <= view.today);
-    let open = !past(row.answer("expiry"), view.today);
     let project = same((row, "project"), (view.record(2), "use.project"));
-    begun.and(open).and(project).and(contains(row, "purposes", view.record(2).text("use.scenario")))
+    begun.and(project).and(contains(row, "purposes", view.record(2).text("use.scenario")))
 }
 
 fn contains(row: &Record, path: &str, item: Option<&str>) -> Ternary {
@@ -296,8 +300,13 @@ fn contains(row: &Record, path: &str, item: Option<&str>) -> Ternary {
 }
 
 fn named(view: &View<'_>, row: &Record) -> Ternary {
+    names(view, row).and(concerns(view, row))
+}
+
+/// Of a kind that a grant can rest on, with the recipient among its parties.
+fn names(view: &View<'_>, row: &Record) -> Ternary {
     let kind = row.is_one_of("kind", &["cooperation", "trial_filing"]);
-    kind.and(concerns(view, row)).and(contains(row, "parties", view.record(1).text("legal.id")))
+    kind.and(contains(row, "parties", view.record(1).text("legal.id")))
 }
 
 fn approved(view: &View<'_>, row: &Record) -> Ternary {
@@ -305,18 +314,17 @@ fn approved(view: &View<'_>, row: &Record) -> Ternary {
     row.is_one_of("kind", &["cooperation"]).or(filed).and(concerns(view, row))
 }
 
-/// The end of the approval that a grant rests on: the latest of those that name the recipient, none if there is none.
+/// The end of the approval that a grant rests on: the latest of those that name the recipient for its project and purpose and have
+/// begun; none if there is none. What could not allow the grant can't carry it on either.
 fn approval_end(view: &View<'_>) -> Answer {
     let rows = match view.record(0).answer("hgr.approvals") {
         Answer::Value(Value::Rows(rows)) => rows,
         other => return other.clone(),
     };
-    let party = view.record(1).text("legal.id");
-    let project = |row: &Record| same((row, "project"), (view.record(2), "use.project"));
     let mut latest: Option<Day> = None;
     for row in rows {
         // Not whether it is in term: what is over is what is asked here.
-        match contains(row, "parties", party).and(project(row)) {
+        match names(view, row).and(covers(view, row)) {
             Ternary::No => continue,
             Ternary::Unknown => return Answer::Unknown,
             Ternary::Yes => {}

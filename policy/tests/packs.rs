@@ -65,6 +65,8 @@ fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
         ),
         ("approvals = 2", "approvals = 9", "must be a whole number from 1 to 8"),
         ("outcome = \"allow\"", "outcome = \"note\"", "it needs a rule that allows and has none"),
+        ("needs_allow = true", "needs_allow = false", "what no rule hits would be allowed"),
+        ("needs_allow = true\n", "", "what no rule hits would be allowed"),
         ("engine = 1", "engine = 2", "must be a whole number from 1 to 1"),
         ("utc_offset_minutes = 480\n", "", "pack.utc_offset_minutes: missing"),
         ("version = \"1\"", "version = 1", "expected a text in quotes, found integer"),
@@ -127,6 +129,25 @@ fn a_pack_that_does_not_validate_is_refused_with_its_reason() {
         for line in problems.say(Lang::Zh).lines() {
             assert!(line.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{line}");
         }
+    }
+}
+
+/// A pack that has come too early, or whose time is over, allows nothing by having nothing to say.
+#[test]
+fn a_pack_without_a_rule_in_effect_blocks() {
+    let house = pack("example-institute");
+    assert_eq!(Scene::domestic().decide_under(&[house]).outcome, Outcome::Allow);
+    let over = shipped_texts()[1].replace("from = 2026-01-01", "from = 2026-01-01\nto = 2026-06-14");
+    for (text, when) in
+        [(shipped_texts()[1].replace("from = 2026-01-01", "from = 2026-06-16"), "early"), (over, "late")]
+    {
+        let pack = Pack::parse(&text).unwrap();
+        let decision = Scene::domestic().decide_under(&[&pack]);
+        assert_eq!(decision.outcome, Outcome::Blocked, "{when}");
+        let said: Vec<_> = decision.missing().map(|fired| fired.text.say(Lang::En).to_owned()).collect();
+        assert!(said.iter().any(|text| text == "none of its rules is in effect on this day"), "{when}: {said:?}");
+        // Beside a pack that allows, too.
+        assert_eq!(Scene::domestic().decide_under(&[house, &pack]).outcome, Outcome::Blocked, "{when}");
     }
 }
 

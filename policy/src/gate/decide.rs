@@ -277,6 +277,9 @@ pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
         };
         let view = View { case, today };
         let asked = Asked::new(pack, &view);
+        if asked.in_effect().next().is_none() {
+            fired.push(unfit(&pack.name, "none of its rules is in effect on this day", "当日没有任何规则生效"));
+        }
         approvals = approvals.max(asked.run(&mut fired));
         let may_hold =
             |condition: &Option<Condition>| condition.as_ref().is_some_and(|it| !it.evaluate(&asked).is_no());
@@ -292,14 +295,24 @@ pub fn decide(case: &Case<'_>, packs: &[&Pack]) -> Decision {
     if packs.is_empty() {
         fired.push(unfit("none", "no rule pack is in force", "没有生效的规则包"));
     }
+    let outcome = conclude(&mut fired);
     fired.sort_by(|a, b| (b.effect, &a.pack, &a.rule).cmp(&(a.effect, &b.pack, &b.rule)));
-    let outcome = match fired.first().map(|fired| fired.effect) {
-        Some(Effect::Deny) => Outcome::Deny,
-        Some(Effect::Blocked) => Outcome::Blocked,
-        _ => Outcome::Allow,
-    };
     let trace = Trace::of(case, packs, outcome, &fired, expires, approvals);
     Decision { outcome, fired, ends, expires, approvals, counted, exported, trace }
+}
+
+/// The worst that was said. What no rule allowed is blocked: silence allows nothing.
+fn conclude(fired: &mut Vec<Fired>) -> Outcome {
+    let worst = fired.iter().map(|fired| fired.effect).max();
+    match worst {
+        Some(Effect::Deny) => Outcome::Deny,
+        Some(Effect::Blocked) => Outcome::Blocked,
+        _ if fired.iter().any(|fired| fired.effect == Effect::Allow) => Outcome::Allow,
+        _ => {
+            fired.push(unfit("none", "no rule of any pack allows it", "没有任何规则包的规则允许"));
+            Outcome::Blocked
+        }
+    }
 }
 
 /// A block that no rule of a pack makes.
@@ -463,5 +476,26 @@ impl<'a> Asked<'a> {
             unknown: unknown.into_iter().collect(),
             ..unfit(&self.pack.name, "", "")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_rule_that_allows_allows() {
+        let one = |effect| Fired { effect, ..unfit("p", "a rule", "规则") };
+        let conclude_of = |effects: &[Effect]| {
+            let mut fired: Vec<_> = effects.iter().map(|effect| one(*effect)).collect();
+            (conclude(&mut fired), fired.len() - effects.len())
+        };
+        for silence in [&[][..], &[Effect::Note], &[Effect::Cleared], &[Effect::Note, Effect::Cleared]] {
+            assert_eq!(conclude_of(silence), (Outcome::Blocked, 1), "and says why");
+        }
+        assert_eq!(conclude_of(&[Effect::Allow]), (Outcome::Allow, 0));
+        assert_eq!(conclude_of(&[Effect::Cleared, Effect::Allow, Effect::Note]), (Outcome::Allow, 0));
+        assert_eq!(conclude_of(&[Effect::Allow, Effect::Blocked]), (Outcome::Blocked, 0));
+        assert_eq!(conclude_of(&[Effect::Allow, Effect::Deny, Effect::Blocked]), (Outcome::Deny, 0));
     }
 }

@@ -236,8 +236,16 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A regime that needs a rule that allows has one.
+    /// Some regime needs a rule that allows, and each that does has one.
     fn needs(&mut self, regimes: &[Regime], rules: &[Rule]) {
+        if !regimes.iter().any(|regime| regime.needs_allow) {
+            self.said(
+                0,
+                "regime",
+                "none of them needs a rule that allows (`needs_allow = true`): what no rule hits would be allowed",
+                "没有任何一类须有允许规则（`needs_allow = true`）：规则未涉及的情形都会被允许",
+            );
+        }
         for (place, regime) in regimes.iter().enumerate().filter(|(_, regime)| regime.needs_allow) {
             if !rules.iter().any(|rule| rule.regime == place && rule.outcome == Verdict::Allow) {
                 self.said(

@@ -14,6 +14,7 @@ use vault_core::context::Scope;
 use vault_core::floe;
 use vault_core::hazmat::kdf::sha256;
 use vault_core::hazmat::sign::SigningKey;
+use vault_core::hazmat::stack;
 use vault_core::json::{self, B64, JsonError};
 use vault_core::seal::PrivateKey;
 use vault_core::secret::Secret32;
@@ -253,7 +254,7 @@ impl Identity {
     /// # Errors
     /// If the passphrase is wrong or the file damaged, or there is not enough memory.
     pub fn unlock(&self, passphrase: &Passphrase) -> Result<Secrets, UnlockError> {
-        let key = derive_key(passphrase, &self.salt, self.cost)?;
+        let key = stack::cleared(|| derive_key(passphrase, &self.salt, self.cost))?;
         let aad = Scope::without_vault(self.card.suite()).identity(&self.head_hash);
         let plain =
             floe::open_bytes(&key, aad.as_bytes(), &self.sealed, SECRETS).map_err(|_| UnlockError::WrongPassphrase)?;
@@ -291,7 +292,7 @@ pub fn lock(
     let len = u32::try_from(json.len()).map_err(|_| UnlockError::Seal)?;
     let mut file = [MAGIC, &len.to_be_bytes(), &json].concat();
 
-    let key = derive_key(passphrase, &salt, cost)?;
+    let key = stack::cleared(|| derive_key(passphrase, &salt, cost))?;
     let aad = Scope::without_vault(card.suite()).identity(&sha256(&file));
     let mut plain = Zeroizing::new(Vec::with_capacity(64));
     plain.extend_from_slice(secrets.signing.expose());

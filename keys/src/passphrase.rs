@@ -72,16 +72,12 @@ impl Passphrase {
 
     /// Reads the first line of a file descriptor; its line end is not part of the passphrase.
     ///
-    /// 0 is standard input, of which more than that line may be consumed. Others are opened through `/dev/fd`.
+    /// 0 is standard input. Others are opened through `/dev/fd`. No more than that line is consumed.
     ///
     /// # Errors
     /// If the descriptor is not open for reading, or its line is no passphrase.
     pub fn from_fd(fd: u32) -> Result<Self, PassphraseError> {
-        if fd == 0 {
-            Self::from_line(io::stdin().lock())
-        } else {
-            Self::from_line(File::open(format!("/dev/fd/{fd}"))?)
-        }
+        if fd == 0 { Self::from_line(standard_input()?) } else { Self::from_line(File::open(format!("/dev/fd/{fd}"))?) }
     }
 
     /// Takes the value of an environment variable.
@@ -120,6 +116,18 @@ impl Passphrase {
         let text = core::str::from_utf8(&line).map_err(|_| PassphraseError::NotUtf8)?;
         Self::new(text.to_owned())
     }
+}
+
+/// Not `Stdin` itself: its buffer lives as long as the process, and would keep the passphrase.
+#[cfg(unix)]
+fn standard_input() -> io::Result<impl Read> {
+    use std::os::fd::AsFd;
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn standard_input() -> io::Result<impl Read> {
+    Ok(io::stdin().lock())
 }
 
 impl fmt::Debug for Passphrase {

@@ -17,6 +17,8 @@ pub mod command;
 pub mod commit;
 pub mod error;
 pub mod fetch;
+#[cfg(all(debug_assertions, target_os = "linux"))]
+pub mod held;
 pub mod interrupt;
 pub mod keyring;
 pub mod output;

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
             Err(failure) => (true, Err(failure)),
         },
     };
+    #[cfg(all(debug_assertions, target_os = "linux"))]
+    vault_cli::held::ends();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output::report(&failure, json)),
@@ -49,6 +51,8 @@ fn run(cli: Cli) -> Outcome<()> {
     if let Err(error) = vault_keys::process::forbid_core_dumps() {
         cli.globals.output().note(&format!("warning: core dumps could not be forbidden: {error}"));
     }
+    #[cfg(all(debug_assertions, target_os = "linux"))]
+    vault_cli::held::begins();
     let runtime = runtime().map_err(|e| Failure::new(Kind::Other, format!("{e:#}")))?;
     let Cli { globals, command } = cli;
     let outcome = if command.catches_signals() {

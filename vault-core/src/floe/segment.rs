@@ -13,6 +13,7 @@ use rand_core::CryptoRng;
 use super::header::{Message, Parameters};
 use super::{FloeError, HEADER, MAX_SEGMENTS, OVERHEAD};
 use crate::hazmat::aead::{BodyAead, DefaultAead, IV, TAG};
+use crate::hazmat::stack;
 use crate::secret::Secret32;
 
 pub(super) const NOT_FINAL: u32 = u32::MAX;
@@ -170,8 +171,8 @@ impl<A: BodyAead> Keys<A> {
         {
             return Ok(Arc::clone(key));
         }
-        let key = A::schedule(&self.message.segment_key(window)).map_err(|_| FloeError::Authentication)?;
-        let key = Arc::new(key);
+        let key = stack::cleared(|| A::schedule(&self.message.segment_key(window)).map(Arc::new))
+            .map_err(|_| FloeError::Authentication)?;
         *slot = Some((window, Arc::clone(&key)));
         Ok(key)
     }

@@ -9,6 +9,7 @@ use hpke::kem::{Kem, X25519HkdfSha256, XWing};
 use hpke::{Deserializable, OpModeR, OpModeS, Serializable};
 use rand_core::CryptoRng;
 
+use super::stack;
 use crate::secret::Secret32;
 use crate::suite::Suite;
 
@@ -20,10 +21,10 @@ pub struct HpkeError;
 /// The public key of a private one.
 #[must_use]
 pub fn public_key(suite: Suite, private: &Secret32) -> Vec<u8> {
-    match suite {
+    stack::cleared(|| match suite {
         Suite::X25519 => public_key_of::<X25519HkdfSha256>(private),
         Suite::XWing => public_key_of::<XWing>(private),
-    }
+    })
 }
 
 /// Checks a public key: length, no small order in its X25519 part, the check of FIPS 203 section 7.2 in its other part.
@@ -52,10 +53,10 @@ pub fn seal(
     plaintext: &mut [u8],
     rng: &mut impl CryptoRng,
 ) -> Result<(Vec<u8>, [u8; 16]), HpkeError> {
-    match suite {
+    stack::cleared(|| match suite {
         Suite::X25519 => seal_to::<X25519HkdfSha256>(public, info, aad, plaintext, rng),
         Suite::XWing => seal_to::<XWing>(public, info, aad, plaintext, rng),
-    }
+    })
 }
 
 /// Decrypts `ciphertext` in place. After an error its content is unspecified, and must not be used.
@@ -71,10 +72,10 @@ pub fn open(
     ciphertext: &mut [u8],
     tag: &[u8; 16],
 ) -> Result<(), HpkeError> {
-    match suite {
+    stack::cleared(|| match suite {
         Suite::X25519 => open_with::<X25519HkdfSha256>(private, encapsulated, info, aad, ciphertext, tag),
         Suite::XWing => open_with::<XWing>(private, encapsulated, info, aad, ciphertext, tag),
-    }
+    })
 }
 
 fn public_key_of<K: Kem>(private: &Secret32) -> Vec<u8> {

@@ -5,6 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256 as Sha256Core, Sha384};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::stack;
 use crate::secret::Secret32;
 
 /// SHA-256 of some bytes.
@@ -46,11 +47,13 @@ impl Sha256 {
 // One block of output, so T(1) = HMAC(PRK, info || 0x01) is all of it.
 #[must_use]
 pub fn expand_sha256(prk: &Secret32, info: &[u8]) -> Secret32 {
-    let mut mac = keyed::<Hmac<Sha256Core>, 32>(prk.expose());
-    mac.update(info);
-    mac.update(&[1]);
-    let mut block: [u8; 32] = mac.finalize().into_bytes().into();
-    Secret32::take(&mut block)
+    stack::cleared(|| {
+        let mut mac = keyed::<Hmac<Sha256Core>, 32>(prk.expose());
+        mac.update(info);
+        mac.update(&[1]);
+        let mut block: [u8; 32] = mac.finalize().into_bytes().into();
+        Secret32::take(&mut block)
+    })
 }
 
 /// HKDF-Expand-SHA384 for outputs of at most one block.

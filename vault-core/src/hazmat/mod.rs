@@ -7,4 +7,5 @@ pub mod aead;
 pub mod hpke;
 pub mod kdf;
 pub mod sign;
+pub mod stack;
 pub mod tree;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use ed25519_dalek::{Signature, Signer};
 
+use super::stack;
 use crate::secret::Secret32;
 
 /// A signature that does not verify.
@@ -67,7 +68,7 @@ impl SigningKey {
     /// Makes a key of its seed (RFC 8032).
     #[must_use]
     pub fn from_seed(seed: &Secret32) -> Self {
-        Self(Box::new(ed25519_dalek::SigningKey::from_bytes(seed.expose())))
+        stack::cleared(|| Self(Box::new(ed25519_dalek::SigningKey::from_bytes(seed.expose()))))
     }
 
     /// Its public half.
@@ -79,7 +80,7 @@ impl SigningKey {
     /// Signs; deterministic.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        stack::cleared(|| self.0.sign(message).to_bytes())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reading a manifest's plaintext strictly: what it emits again is what was read. Spec sections 3.5 and 3.8.
+//! Reading a manifest's plaintext strictly: every byte is checked, padding included. A writer is free in nothing but where its blocks end,
+//! so what is emitted again is what was read if all blocks but the last were full. Spec sections 3.5 and 3.8.
 
 use super::index::{Block, Head, Index};
 use super::{Draft, Extras, FileDigest, FileRecord, HEAD_LEN, MAX_PLAIN, Manifest, ManifestError, VaultPath, pad_len};

@@ -1,6 +1,7 @@
 //! The vault ledger, kind by kind. Spec section 5.2.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use vault_core::ids::{Digest, EntryHash, LedgerId, VaultId};
 use vault_core::json::B64;
@@ -13,7 +14,7 @@ use super::world::*;
 
 /// Folds a genesis after `bend`.
 fn born(
-    bend: impl FnOnce(&mut Statement, &mut Genesis, &BTreeMap<String, Identity>),
+    bend: impl FnOnce(&mut Statement, &mut Genesis, &BTreeMap<String, Arc<Identity>>),
 ) -> Result<VaultState, GenesisError> {
     let mut rng = TestRng::new(7);
     let people = people(Suite::X25519, &mut rng);
@@ -104,7 +105,7 @@ fn the_default_suite_works_too() {
     let mut w = World::with(Suite::XWing, |_| {}).opened();
     w.uploads("uma");
     let other = identity(Suite::X25519, "xeno", &mut w.rng);
-    w.people.insert("xeno".to_owned(), other);
+    w.people.insert("xeno".to_owned(), Arc::new(other));
     w.vault_refuses("olga", w.enrolled("xeno"), "a card of another suite");
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use rand_core::{CryptoRng, TryCryptoRng, TryRng};
 use serde_json::{Map, Value, json};
@@ -93,12 +94,12 @@ pub(crate) use Became::{Applied, Forked, NeedsVersion, Skipped, Void};
 pub(crate) const UNANCHORED: &str = "it cites an entry that is not there";
 pub(crate) const WRONG_PREV: &str = "its `prev` is not the entry before it";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) rng: TestRng,
     pub(crate) suite: Suite,
     pub(crate) now: u64,
-    pub(crate) people: BTreeMap<String, Identity>,
+    pub(crate) people: BTreeMap<String, Arc<Identity>>,
     pub(crate) vault: Vec<Vec<u8>>,
     pub(crate) state: VaultState,
     pub(crate) dataset: Vec<Vec<u8>>,
@@ -154,8 +155,9 @@ pub(crate) fn identity(suite: Suite, name: &str, rng: &mut impl CryptoRng) -> Id
     Identity { member: member(name), card, key }
 }
 
-pub(crate) fn people(suite: Suite, rng: &mut impl CryptoRng) -> BTreeMap<String, Identity> {
-    CAST.iter().chain(&["mallory", "xeno"]).map(|name| ((*name).to_owned(), identity(suite, name, rng))).collect()
+pub(crate) fn people(suite: Suite, rng: &mut impl CryptoRng) -> BTreeMap<String, Arc<Identity>> {
+    let one = |name: &&str| ((*name).to_owned(), Arc::new(identity(suite, name, rng)));
+    CAST.iter().chain(&["mallory", "xeno"]).map(one).collect()
 }
 
 impl World {
@@ -240,7 +242,7 @@ impl World {
     pub(crate) fn new_card(&mut self, name: &str) -> CardId {
         let made = identity(self.suite, name, &mut self.rng);
         let id = *made.card.id();
-        assert!(self.people.insert(name.to_owned(), made).is_none());
+        assert!(self.people.insert(name.to_owned(), Arc::new(made)).is_none());
         id
     }
 
@@ -632,7 +634,7 @@ impl Drop for World {
     }
 }
 
-pub(crate) fn genesis(suite: Suite, people: &BTreeMap<String, Identity>) -> Genesis {
+pub(crate) fn genesis(suite: Suite, people: &BTreeMap<String, Arc<Identity>>) -> Genesis {
     let first = |name: &str| GenesisMember {
         cards: vec![B64(people[name].card.stored().to_vec())],
         info: info(name),

@@ -76,6 +76,7 @@ fn add(all: &mut Met, one: Met) {
     all.limits += one.limits;
     all.barred += one.barred;
     all.promised += one.promised;
+    all.keyless += one.keyless;
 }
 
 /// Plays histories until one fails; what they met, or the shortest that fails.
@@ -123,6 +124,7 @@ fn explore(suite: Suite, share: u32) {
         ("manifests read", met.read),
         ("manifests barred", met.barred),
         ("readers promised", met.promised),
+        ("closings without keys", met.keyless),
     ] {
         assert!(count >= u64::from(rounds) / 2, "{what}: only {count} in {rounds} histories");
     }

@@ -83,10 +83,11 @@ impl Run {
             }
             31 => self.reset(eyes, steward),
             32 => self.say(eyes, card, Body::Anchored(Empty {})).map(drop),
-            _ => {
+            33 => {
                 let on = t.bend.is_multiple_of(2);
                 self.say(eyes, steward, Body::UploaderSet(UploaderSet { member: target, on })).map(drop)
             }
+            _ => self.close_without_keys(t, steward),
         }
     }
 
@@ -97,11 +98,16 @@ impl Run {
         current.unwrap_or_else(|| *self.owners.iter().find(|(_, m)| **m == name).unwrap().0)
     }
 
-    /// One of the stewards' cards, most often one that can work.
-    pub(super) fn steward(&self, t: Try) -> CardId {
+    /// All cards of stewards.
+    pub(super) fn stewards(&self) -> Vec<CardId> {
         let now = self.ideal.vault.last().unwrap();
         let is = |m: &MemberId| *now.stewards.get(m).unwrap_or(&(m.as_str() == "stella"));
-        let cards: Vec<CardId> = now.cards.iter().filter(|(_, m)| is(m)).map(|(card, _)| *card).collect();
+        now.cards.iter().filter(|(_, m)| is(m)).map(|(card, _)| *card).collect()
+    }
+
+    /// One of the stewards' cards, most often one that can work.
+    pub(super) fn steward(&self, t: Try) -> CardId {
+        let cards = self.stewards();
         let able: Vec<CardId> = cards.iter().copied().filter(|c| self.ideal.promised().contains(c)).collect();
         let from = if able.is_empty() || t.who.is_multiple_of(5) { &cards } else { &able };
         from.get(usize::from(t.who) % from.len().max(1)).copied().unwrap_or_else(|| self.card_of("stella"))
@@ -109,10 +115,8 @@ impl Run {
 
     /// A steward's card that opens nothing, or not all, if there is one.
     pub(super) fn steward_without_keys(&self, t: Try) -> CardId {
-        let now = self.ideal.vault.last().unwrap();
-        let is = |m: &MemberId| *now.stewards.get(m).unwrap_or(&(m.as_str() == "stella"));
-        let idle = now.cards.iter().filter(|(card, m)| is(m) && !self.ideal.promised().contains(card));
-        let cards: Vec<CardId> = idle.map(|(card, _)| *card).collect();
+        let cards: Vec<CardId> =
+            self.stewards().into_iter().filter(|card| !self.ideal.promised().contains(card)).collect();
         cards.get(usize::from(t.whom) % cards.len().max(1)).copied().unwrap_or_else(|| self.card_of("sven"))
     }
 

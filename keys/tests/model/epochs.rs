@@ -65,6 +65,34 @@ impl Run {
         self.say_in_vain(eyes, card, Body::EpochClosed(body))
     }
 
+    /// A steward whose card does not open every unclosed epoch says that the newest is closed, and is right in everything else: it would
+    /// give up or spoil what it can't read. Where nothing is to be closed, somebody able opens an epoch first and gets no further.
+    pub(super) fn close_without_keys(&mut self, t: Try, able: CardId) -> Result<(), Halt> {
+        let (eyes, owner) = (self.fresh(), self.owners[&able].clone());
+        let plan = self.plan(eyes);
+        if plan.newest() == plan.closed() {
+            let goal = Goal::rotate(&plan);
+            let next = rotation::next(&plan, &self.vaults[eyes.vault], &owner, &able, self.at(eyes), goal);
+            let Ok(Step::Open { epoch, seal_to, unsealed }) = next else { return Ok(()) };
+            self.open_epoch(eyes, able, epoch, &seal_to, &unsealed, &BTreeSet::new())?;
+        }
+        let eyes = self.fresh();
+        let plan = self.plan(eyes);
+        let older: BTreeSet<ManifestId> = plan.in_scope_before(plan.newest()).map(|(id, _)| *id).collect();
+        let gives_up = t.bend.is_multiple_of(2);
+        let count = if gives_up { 0 } else { older.len() as u64 };
+        let table = (count > 0).then_some(Digest([3; 32]));
+        let void: Set<ManifestId> = if gives_up { older.into_iter().collect() } else { Set::default() };
+        let body = Body::EpochClosed(EpochClosed { count, epoch: plan.newest(), table, void });
+        let lacking: Vec<CardId> =
+            self.stewards().into_iter().filter(|card| !self.would_count(eyes, *card, &body)).collect();
+        if plan.newest() == plan.closed() || lacking.is_empty() {
+            return Ok(());
+        }
+        self.met.keyless += 1;
+        self.say(eyes, lacking[usize::from(t.whom) % lacking.len()], body).map(drop)
+    }
+
     pub(super) fn open_epoch(
         &mut self,
         eyes: Eyes,

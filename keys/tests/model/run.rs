@@ -57,7 +57,7 @@ pub(crate) struct Try {
 }
 
 /// How many acts there are to choose from.
-pub(crate) const ACTS: u8 = 34;
+pub(crate) const ACTS: u8 = 35;
 
 /// A fault planted in the client or the storage, to see that the comparison would find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,8 @@ pub(crate) struct Met {
     pub(crate) limits: u64,
     pub(crate) barred: u64,
     pub(crate) promised: u64,
+    /// Closings by stewards without the keys.
+    pub(crate) keyless: u64,
 }
 
 /// Repeatable; nothing here is secret.

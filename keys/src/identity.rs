@@ -170,8 +170,7 @@ impl Secrets {
     }
 
     fn private_key(&self, suite: Suite) -> PrivateKey {
-        let mut copy = Zeroizing::new(*self.kem.expose());
-        PrivateKey::from_secret(suite, Secret32::take(&mut copy))
+        PrivateKey::from_secret(suite, self.kem.duplicate())
     }
 }
 

@@ -270,7 +270,7 @@ impl Keyring {
             }
             KeyPlace::Table { .. } => {
                 let found = self.table.as_ref().and_then(|t| t.lookup(id));
-                let key = found.and_then(|k| Secret32::from_slice(k.expose()));
+                let key = found.map(Secret32::duplicate);
                 key.ok_or_else(|| Failure::integrity(format!("the key table does not hold manifest {id}")))
             }
             KeyPlace::Void => Err(Failure::integrity(format!(

@@ -255,7 +255,7 @@ impl Work {
         let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
         let manifest = Manifest::new(Draft {
             files,
-            salt: Secret32::from_slice(old.manifest.salt().expose()).ok_or_else(|| broken("its salt".to_owned()))?,
+            salt: old.manifest.salt().duplicate(),
             stream_length: to.length,
             pack_list: list.sha256(),
             extras: Extras { origin: Some(origin(old)), replaces: old.manifest.extras().replaces.clone() },

@@ -110,7 +110,8 @@ impl fmt::Debug for PrivateKey {
 /// # Errors
 /// If the KEM refuses the key, which a parsed key does not cause.
 pub fn seal(to: &PublicKey, secret: &Secret32, info: &Context, rng: &mut impl CryptoRng) -> Result<Vec<u8>, SealError> {
-    let mut body = Zeroizing::new(*secret.expose());
+    let mut body = Zeroizing::new([0; SECRET]);
+    body.copy_from_slice(secret.expose());
     let (mut sealed, tag) =
         hpke::seal(to.suite, &to.bytes, info.as_bytes(), &[], body.as_mut_slice(), rng).map_err(|_| SealError::Key)?;
     sealed.extend_from_slice(body.as_slice());

@@ -21,20 +21,28 @@ impl Secret32 {
 
     /// Takes over bytes; the source is zeroized.
     pub fn take(source: &mut [u8; 32]) -> Self {
-        let out = Self(Box::new(*source));
+        let out = Self::copy_of(source);
         source.zeroize();
         out
+    }
+
+    /// A second copy. Named, and no `Clone`, so that a reader sees that there are two from here on.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self::copy_of(&self.0)
+    }
+
+    // Written where it stays: an array that is passed by value leaves its bytes on the stack.
+    fn copy_of(source: &[u8; 32]) -> Self {
+        let mut bytes = Box::new([0u8; 32]);
+        bytes.copy_from_slice(source);
+        Self(bytes)
     }
 
     /// Copies a slice of exactly 32 bytes; the caller zeroizes the source.
     #[must_use]
     pub fn from_slice(source: &[u8]) -> Option<Self> {
-        let mut bytes = Box::new([0u8; 32]);
-        if source.len() != bytes.len() {
-            return None;
-        }
-        bytes.copy_from_slice(source);
-        Some(Self(bytes))
+        source.try_into().ok().map(Self::copy_of)
     }
 
     /// The bytes, named so that a reader of the caller sees where a secret is touched.
@@ -79,5 +87,12 @@ mod tests {
         let secret = Secret32::take(&mut source);
         assert_eq!(source, [0; 32]);
         assert_eq!(secret.expose(), &[9; 32]);
+    }
+
+    #[test]
+    fn a_secret_is_copied_whole_or_not_at_all() {
+        let secret = Secret32::from_slice(&[7; 32]).unwrap();
+        assert_eq!(secret.duplicate(), secret);
+        assert_eq!((Secret32::from_slice(&[7; 31]), Secret32::from_slice(&[7; 33])), (None, None));
     }
 }

@@ -65,7 +65,8 @@ impl Parameters {
 /// What sealing and opening share: the message key and what every derivation binds.
 pub(super) struct Message {
     pub(super) parameters: Parameters,
-    key: ExpandSha384,
+    // On the heap: what is moved by value leaves a copy wherever it was.
+    key: Box<ExpandSha384>,
     iv: [u8; FLOE_IV],
     aad: Box<[u8]>,
 }
@@ -113,7 +114,7 @@ impl Message {
         let kdf = ExpandSha384::keyed(key.expose());
         let tag = floe_kdf::<TAG>(&kdf, parameters, &iv, &[b"HEADER_TAG:"], aad);
         let message_key = floe_kdf::<MESSAGE_KEY>(&kdf, parameters, &iv, &[b"MESSAGE_KEY:"], aad);
-        let message = Self { parameters, key: ExpandSha384::keyed(&message_key), iv, aad: aad.into() };
+        let message = Self { parameters, key: Box::new(ExpandSha384::keyed(&message_key)), iv, aad: aad.into() };
         (message, *tag)
     }
 }

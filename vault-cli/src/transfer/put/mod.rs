@@ -404,7 +404,7 @@ impl Upload {
         replaces.dedup();
         let manifest = Manifest::new(Draft {
             files: records.map(|((number, planned), facts)| record(number, planned, facts)).collect(),
-            salt: copy(&known.plan.salt),
+            salt: known.plan.salt.duplicate(),
             stream_length: streamed.length,
             pack_list: list.sha256(),
             extras: Extras { origin: None, replaces },
@@ -437,7 +437,7 @@ impl Upload {
         manifest.verify(&root, known.plan.files.len() as u64, list)?;
         Ok(Uploaded {
             manifest: known.plan.manifest,
-            key: copy(&known.plan.key),
+            key: known.plan.key.duplicate(),
             length: object.len() as u64,
             blake3: Digest(blake3::hash(object).into()),
             root,
@@ -469,10 +469,6 @@ impl Drop for ClosedOnDrop {
 enum Pass {
     Complete(Streamed),
     Differs(u32),
-}
-
-fn copy(secret: &Secret32) -> Secret32 {
-    Secret32::take(&mut { *secret.expose() })
 }
 
 fn taken_stream(files: &[Input]) -> Option<&Input> {
@@ -524,7 +520,7 @@ fn record(number: u32, planned: &PlannedFile, facts: &FileFacts) -> FileRecord {
         modified: summary.stamp.modified,
         executable: summary.executable,
         offset: facts.offset,
-        key: copy(&planned.key),
+        key: planned.key.duplicate(),
         blake3: summary.blake3,
         digests: summary.digests.clone(),
     }

@@ -4,6 +4,8 @@
 
 use core::fmt;
 use std::fs::File;
+#[cfg(unix)]
+use std::io::Write as _;
 use std::io::{self, Read};
 
 use zeroize::Zeroizing;
@@ -57,7 +59,7 @@ impl Passphrase {
     /// # Errors
     /// If there is no terminal, or nothing was typed.
     pub fn prompt(question: &str) -> Result<Self, PassphraseError> {
-        Self::new(rpassword::prompt_password(question)?)
+        typed(question)
     }
 
     /// Asks twice for a new passphrase.
@@ -104,7 +106,7 @@ impl Passphrase {
     fn from_line(mut from: impl Read) -> Result<Self, PassphraseError> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX + 2));
         let mut byte = Zeroizing::new([0]);
-        while from.read(byte.as_mut_slice())? == 1 && *byte != *b"\n" {
+        while read_one(&mut from, &mut byte)? && *byte != *b"\n" {
             if line.len() > MAX {
                 return Err(PassphraseError::TooLong);
             }
@@ -115,6 +117,65 @@ impl Passphrase {
         }
         let text = core::str::from_utf8(&line).map_err(|_| PassphraseError::NotUtf8)?;
         Self::new(text.to_owned())
+    }
+}
+
+// A signal whose handler lets the process go on is no end of the input.
+fn read_one(from: &mut impl Read, byte: &mut [u8; 1]) -> io::Result<bool> {
+    loop {
+        match from.read(byte) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return Ok(read? == 1),
+        }
+    }
+}
+
+/// A line of the terminal, with the echo off and the terminal's own line editing on.
+///
+/// By the terminal itself and not by a crate that collects the letters in a text that grows: each time it grows, what was typed so far
+/// stays in freed memory.
+#[cfg(unix)]
+fn typed(question: &str) -> Result<Passphrase, PassphraseError> {
+    let tty = File::options().read(true).write(true).open("/dev/tty")?;
+    let hidden = Hidden::begin(&tty)?;
+    (&tty).write_all(question.as_bytes())?;
+    let line = Passphrase::from_line(&tty);
+    drop(hidden);
+    (&tty).write_all(b"\n")?;
+    line
+}
+
+#[cfg(not(unix))]
+fn typed(question: &str) -> Result<Passphrase, PassphraseError> {
+    Passphrase::new(rpassword::prompt_password(question)?)
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+#[cfg(unix)]
+struct Hidden<'a> {
+    tty: &'a File,
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl<'a> Hidden<'a> {
+    fn begin(tty: &'a File) -> io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(tty)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+        hidden.local_modes.insert(LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(tty, OptionalActions::Now, &hidden)?;
+        Ok(Self { tty, before })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // A terminal that is gone has no echo to give back.
+        let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
     }
 }
 

@@ -1,7 +1,7 @@
 //! For the test that looks into a client's memory, in debug builds only.
 //!
-//! `SEQVAULT_TEST_HOLD=FILE` leaves the process readable to its user, and when the verb has ended and everything of it was dropped it makes FILE and
-//! waits until somebody deletes it.
+//! `SEQVAULT_TEST_HOLD=FILE` leaves the process readable to its user, and when the verb has ended and everything of it was dropped it makes FILE,
+//! with its process id in it, and waits until somebody deletes it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,10 @@ pub fn begins() {
 /// A verb has ended.
 pub fn ends() {
     let Some(file) = asked() else { return };
-    if std::fs::write(&file, b"").is_ok() {
+    // Under its name only when the number is in it.
+    let whole = std::fs::write(file.with_extension("part"), std::process::id().to_string())
+        .and_then(|()| std::fs::rename(file.with_extension("part"), &file));
+    if whole.is_ok() {
         while file.exists() {
             std::thread::sleep(LOOK);
         }

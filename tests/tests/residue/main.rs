@@ -135,6 +135,49 @@ impl Person {
     }
 }
 
+/// A person types the passphrase: `script` gives the client a terminal, and what is written to it is typed there.
+fn typed(person: &Person, site: &mut Site, args: &[&str], look: impl FnOnce(&Site, u32)) {
+    let file = site.world.path("held");
+    let plain = person.command(site, args);
+    let words: Vec<String> = [plain.get_program()]
+        .into_iter()
+        .chain(plain.get_args().take(args.len()))
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--return", "--flush", "--command", &words.join(" "), "/dev/null"])
+        .current_dir(site.world.root())
+        .env_clear()
+        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TERM", "xterm")
+        .env("SHELL", "/bin/sh")
+        .env("SEQVAULT_TEST_HOLD", &file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut part) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&shown).to_lowercase().contains("passphrase") {
+        let n = screen.read(&mut part).unwrap();
+        assert!(n > 0, "nobody asks: {}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&part[..n]);
+    }
+    writeln!(keyboard, "{}", person.passphrase).unwrap();
+    let begun = Instant::now();
+    while !file.exists() {
+        assert!(begun.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "it does not come to its end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    look(site, fs::read_to_string(&file).unwrap().parse().unwrap());
+    fs::remove_file(&file).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&shown));
+    site.said.extend(shown);
+}
+
 fn wait_for(file: &Path, child: &mut Child) {
     let begun = Instant::now();
     while !file.exists() {
@@ -255,7 +298,14 @@ fn no_client_and_no_server_keeps_a_secret_in_memory() {
         look("seal", site, process)
     });
     olga.held(&mut site, &["open", "sealed", "-o", "opened"], |site, process| look("open", site, process));
+    typed(olga, &mut site, &["ls", COHORT], |site, process| look("ls with a typed passphrase", site, process));
     look("the server", &site, server.id());
+    nothing("what was shown", &{
+        let mut shown = BTreeSet::new();
+        let needles = all(&site, &people).0;
+        needles.search(&needles.finder(), &site.said, &mut shown);
+        shown
+    });
     // What was searched for was there to be found.
     let (needles, found) = all(&site, &people);
     assert!(found.epochs >= 1 && needles.names().len() > 20, "{found:?} {:?}", needles.names());

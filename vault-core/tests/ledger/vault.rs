@@ -40,7 +40,7 @@ fn born(
 }
 
 #[track_caller]
-fn not_born(bend: impl FnOnce(&mut Statement, &mut Genesis, &BTreeMap<String, Identity>), why: &'static str) {
+fn not_born(bend: impl FnOnce(&mut Statement, &mut Genesis, &BTreeMap<String, Arc<Identity>>), why: &'static str) {
     assert_eq!(born(bend).err(), Some(GenesisError::Invalid(why)));
 }
 

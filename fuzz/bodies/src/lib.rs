@@ -29,7 +29,6 @@ pub mod shells;
 
 #[path = "../../../vault-core/tests/testkit/mod.rs"]
 #[allow(
-    dead_code,
     unused_imports,
     unreachable_pub,
     clippy::disallowed_methods,

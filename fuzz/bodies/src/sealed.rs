@@ -74,7 +74,7 @@ pub fn table(bytes: &[u8]) {
     let sealed = floe::seal_bytes(&key, scope.table(3).as_bytes(), rest, &mut Random::of(bytes)).expect("it is short");
     let records = rest.len() / 48;
     let Ok(table) = KeyTable::open(&sealed, &key, &scope, 3, records as u64) else { return };
-    assert!(rest.len() % 48 == 0 && table.len() == records && !table.is_empty());
+    assert!(rest.len().is_multiple_of(48) && table.len() == records && !table.is_empty());
     let again: Vec<u8> = table.iter().flat_map(|(id, key)| [&id.0[..], key.expose()].concat()).collect();
     assert_eq!(again, rest, "a table is written as it was read");
     assert!(table.iter().map(|(id, _)| *id).is_sorted_by(|a, b| a < b));

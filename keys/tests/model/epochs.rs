@@ -68,6 +68,8 @@ impl Run {
     /// A steward whose card does not open every unclosed epoch says that the newest is closed, and is right in everything else: it would
     /// give up or spoil what it can't read. Where nothing is to be closed, somebody able opens an epoch first and gets no further.
     pub(super) fn close_without_keys(&mut self, t: Try, able: CardId) -> Result<(), Halt> {
+        // Who opens the epoch does not crash before: its attempt is what all this is for.
+        self.fuel = None;
         let (eyes, owner) = (self.fresh(), self.owners[&able].clone());
         let plan = self.plan(eyes);
         if plan.newest() == plan.closed() {

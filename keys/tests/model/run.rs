@@ -57,7 +57,7 @@ pub(crate) struct Try {
 }
 
 /// How many acts there are to choose from.
-pub(crate) const ACTS: u8 = 35;
+pub(crate) const ACTS: u8 = 38;
 
 /// A fault planted in the client or the storage, to see that the comparison would find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use vault_core::ledger::vault::VaultState;
 
 /// The entries that count, with their hashes. Each one is known, in its place, after the entry that it names, and signed with
 /// a card of its author.
-fn applied<'a>(
+fn applied(
     vault: &VaultState,
     ledger: &LedgerId,
-    entries: &'a [Vec<u8>],
+    entries: &[Vec<u8>],
     judged: &[Judged],
     stopped: bool,
 ) -> Vec<(EntryHash, Box<Statement>)> {
@@ -113,13 +113,16 @@ pub(super) fn vault(state: &VaultState, entries: &[Vec<u8>]) {
     assert!(state.members_with(Role::Officer, None, now).next().is_some(), "a vault without an officer");
 }
 
+/// To whom an epoch is sealed: the seal's hash, and who wrote it.
+type Seals = BTreeMap<(MemberId, CardId), (Digest, MemberId)>;
+
 /// What a walk over the entries of a dataset remembers: who was given what.
 #[derive(Default)]
 struct Given {
     /// Members with a grant that was not taken, and when it ends.
     grants: BTreeMap<MemberId, (EntryHash, Option<u64>)>,
     /// By epoch: who was given its secret with which card, which sealed bytes, and by whom.
-    sealed: BTreeMap<u64, BTreeMap<(MemberId, CardId), (Digest, MemberId)>>,
+    sealed: BTreeMap<u64, Seals>,
     recovery: BTreeSet<CardId>,
     uploaders: BTreeSet<MemberId>,
     creator: Option<(MemberId, u64)>,

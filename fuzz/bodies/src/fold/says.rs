@@ -186,8 +186,11 @@ fn bent(w: &mut World, choices: &mut Choices<'_>, ledger: &LedgerId) -> Option<V
     let signer = w.people.iter().find(|(_, p)| *p.card.id() == said.card).map(|(name, _)| name.clone())?;
     let mut payload: Value = serde_json::from_slice(&said.payload().ok()?).ok()?;
     let value = value(choices);
-    let members =
-        if choices.byte() % 2 == 0 { payload.as_object_mut()? } else { payload.get_mut("body")?.as_object_mut()? };
+    let members = if choices.byte().is_multiple_of(2) {
+        payload.as_object_mut()?
+    } else {
+        payload.get_mut("body")?.as_object_mut()?
+    };
     let at = choices.pick(members.len().max(1));
     *members.values_mut().nth(at)? = value;
     emit_value(&payload).ok().map(|payload| world::sign_payload(w.who(&signer), payload))
@@ -196,7 +199,7 @@ fn bent(w: &mut World, choices: &mut Choices<'_>, ledger: &LedgerId) -> Option<V
 fn value(choices: &mut Choices<'_>) -> Value {
     match choices.byte() % 8 {
         0 => Value::Null,
-        1 => Value::Bool(choices.byte() % 2 == 0),
+        1 => Value::Bool(choices.byte().is_multiple_of(2)),
         2 => Value::from(choices.word() % (1 << 53)),
         3 => Value::from(u64::from(choices.byte())),
         4 => Value::from(String::from_utf8_lossy(choices.piece()).into_owned()),
@@ -216,7 +219,7 @@ fn name(w: &World, choices: &mut Choices<'_>) -> String {
 
 fn vault_body(w: &mut World, choices: &mut Choices<'_>, target: &str) -> Option<Body> {
     let kind = choices.byte() % 16;
-    let on = choices.byte() % 2 == 0;
+    let on = choices.byte().is_multiple_of(2);
     let person = target.split('/').next()?.to_owned();
     Some(match kind {
         0 => w.enrolled(target),
@@ -308,7 +311,7 @@ fn exposure_body(w: &mut World, choices: &mut Choices<'_>, target: &str) -> Opti
 }
 
 fn proposed(w: &World, choices: &mut Choices<'_>, target: &str) -> Body {
-    if choices.byte() % 2 == 0 {
+    if choices.byte().is_multiple_of(2) {
         let all = w.data().judged();
         let proposal = all.get(choices.pick(all.len().max(1))).map_or(EntryHash([0; 32]), |judged| judged.hash);
         return Body::Approved(Approved { proposal });
@@ -320,7 +323,7 @@ fn proposed(w: &World, choices: &mut Choices<'_>, target: &str) -> Body {
 
 fn dataset_body(w: &mut World, choices: &mut Choices<'_>, signer: &str, target: &str) -> Option<Body> {
     let kind = choices.byte() % 32;
-    let on = choices.byte() % 2 == 0;
+    let on = choices.byte().is_multiple_of(2);
     let upload = w.data().uploads().keys().nth(choices.pick(6)).copied().unwrap_or(UploadId([choices.byte(); 16]));
     let manifest =
         w.data().manifests().keys().nth(choices.pick(6)).copied().unwrap_or(ManifestId([choices.byte(); 16]));
@@ -336,7 +339,7 @@ fn dataset_body(w: &mut World, choices: &mut Choices<'_>, signer: &str, target: 
             grant.approval = approval(w, choices);
             grant.seals = fewer(&grant.seals, choices);
             grant.terms.ends = [None, None, Some(w.now + 5), Some(w.now + 500)][choices.pick(4)];
-            grant.reservation = (choices.byte() % 4 == 0).then(|| reservation(w, choices));
+            grant.reservation = (choices.byte().is_multiple_of(4)).then(|| reservation(w, choices));
             Body::Granted(grant)
         }
         4 | 5 => {
@@ -389,7 +392,7 @@ fn dataset_body(w: &mut World, choices: &mut Choices<'_>, signer: &str, target: 
                 facts: facts(serde_json::json!({"a": choices.byte()})),
                 level: u64::from(choices.byte() % 7),
                 reservations,
-                suspends: if choices.byte() % 2 == 0 { members } else { Set::default() },
+                suspends: if choices.byte().is_multiple_of(2) { members } else { Set::default() },
                 why: text("x"),
             };
             Body::FactsAmended(amended)

@@ -297,7 +297,7 @@ pub(super) fn exposure(vault: &VaultState, state: &ExposureState, recipient: Dig
     }
     assert_eq!(state.total(), open.values().sum::<u64>());
     for (hash, reserved) in state.reserved() {
-        assert_eq!(reserved.released, !open.contains_key(hash));
+        assert_eq!(reserved.released.is_some(), !open.contains_key(hash));
     }
 }
 

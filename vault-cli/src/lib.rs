@@ -32,4 +32,5 @@ pub mod seals;
 pub mod session;
 pub mod settings;
 pub mod state;
+pub mod stewards;
 pub mod transfer;

@@ -1,6 +1,6 @@
 //! What every seal, body and derivation binds: label, suite, vault, dataset, then fields. Spec section 1.4.
 
-use crate::ids::{CardId, DatasetId, ManifestId, MemberId, UploadId, VaultId};
+use crate::ids::{CardId, DatasetId, Digest, ManifestId, MemberId, UploadId, VaultId};
 use crate::suite::Suite;
 
 /// Where a context is bound: the suite, and the vault and dataset if there are any.
@@ -128,6 +128,24 @@ impl Scope {
             "seqvault/v1/subject-key",
             &[Field::Number(generation), Field::Bytes(author.as_str().as_bytes()), Field::Bytes(&card.0)],
         )
+    }
+
+    /// HKDF info of the key under which stewards keep what goes with a dataset.
+    #[must_use]
+    pub fn kept_key(&self, generation: u64) -> Context {
+        self.bind("seqvault/v1/kept-key", &[Field::Number(generation)])
+    }
+
+    /// HKDF info of the key of persons' marks, the same for all datasets of a vault.
+    #[must_use]
+    pub fn mark_key(&self) -> Context {
+        self.bind("seqvault/v1/mark-key", &[])
+    }
+
+    /// FLOE AAD of what stewards keep with a dataset; `hash` is the SHA-256 of what is in it.
+    #[must_use]
+    pub fn kept(&self, generation: u64, hash: &Digest) -> Context {
+        self.bind("seqvault/v1/kept", &[Field::Number(generation), Field::Bytes(&hash.0)])
     }
 
     // ctx(label, suite, vault, dataset, f1 .. fk) = LP(label) || LP(suite) || LP(vault) || LP(dataset) || LP(f1) .. LP(fk)

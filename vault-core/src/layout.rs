@@ -100,6 +100,13 @@ pub enum ObjectName {
         /// SHA-256 of the object.
         hash: Digest,
     },
+    /// What stewards keep with a dataset, under the subject key.
+    Kept {
+        /// The dataset.
+        dataset: DatasetId,
+        /// SHA-256 of what is in it, not of the object.
+        hash: Digest,
+    },
     /// A sealed manifest.
     Manifest {
         /// The dataset.
@@ -168,6 +175,7 @@ impl fmt::Display for ObjectName {
             Self::SubjectSeal { generation, member, card, hash } => {
                 write!(f, "epochs/_subject/{generation:010}/{member}/{card}-{hash}")
             }
+            Self::Kept { dataset, hash } => write!(f, "kept/{dataset}/{hash}"),
             Self::Manifest { dataset, manifest } => write!(f, "manifests/{dataset}/{manifest}"),
             Self::Pack { dataset, upload, pack } => write!(f, "packs/{dataset}/{upload}/{pack}"),
             Self::PackList { dataset, upload, manifest } => write!(f, "packs/{dataset}/{upload}/{manifest}.list"),
@@ -205,6 +213,7 @@ fn parse(path: &str) -> Option<ObjectName> {
             let hash = id(last.strip_prefix("table-")?)?;
             Some(ObjectName::Table { dataset: id(dataset)?, epoch: number(epoch)?, hash })
         }
+        ["kept", dataset, hash] => Some(ObjectName::Kept { dataset: id(dataset)?, hash: id(hash)? }),
         ["manifests", dataset, manifest] => {
             Some(ObjectName::Manifest { dataset: id(dataset)?, manifest: id(manifest)? })
         }
@@ -291,6 +300,12 @@ pub fn headers_prefix(dataset: &DatasetId, epoch: u64) -> String {
     format!("epochs/{dataset}/{epoch:010}/headers/")
 }
 
+/// What stewards keep with a dataset.
+#[must_use]
+pub fn kept_prefix(dataset: &DatasetId) -> String {
+    format!("kept/{dataset}/")
+}
+
 /// The sealed subject keys of a generation.
 #[must_use]
 pub fn subject_prefix(generation: u64) -> String {
@@ -368,6 +383,7 @@ mod tests {
                 ObjectName::SubjectSeal { generation: 1, member: member.clone(), card, hash },
                 format!("epochs/_subject/0000000001/lab/{c}-{h}"),
             ),
+            (ObjectName::Kept { dataset: dataset.clone(), hash }, format!("kept/cohort-7/{h}")),
             (ObjectName::Manifest { dataset: dataset.clone(), manifest }, format!("manifests/cohort-7/{m}")),
             (ObjectName::Pack { dataset: dataset.clone(), upload, pack }, format!("packs/cohort-7/{u}/{p}")),
             (
@@ -436,6 +452,7 @@ mod tests {
             grants_prefix(&dataset, 2, &member),
             headers_prefix(&dataset, 2),
             subject_prefix(1),
+            kept_prefix(&dataset),
             manifests_prefix(&dataset),
             uploads_prefix(&dataset),
             upload_prefix(&dataset, &UploadId([0xe3; 16])),

@@ -10,6 +10,7 @@
 //! | sign and read signed bytes | [`envelope`] |
 //! | make and check cards, seal 32 bytes to one | [`card`], [`seal`] |
 //! | derive an epoch's keys, read and write key tables | [`epoch`] |
+//! | share the subject key, keep what recipients need not see | [`subject`] |
 //! | encrypt and decrypt bodies | [`floe`] |
 //! | lay files out in streams and packs, read a manifest | [`pack`], [`manifest`] |
 //! | sign, read and fold statements | [`ledger`] |
@@ -32,4 +33,5 @@ pub mod pack;
 pub mod rotation;
 pub mod seal;
 pub mod secret;
+pub mod subject;
 pub mod suite;

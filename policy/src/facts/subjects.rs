@@ -93,6 +93,33 @@ pub struct Portion {
     pub marks: Marks,
 }
 
+/// What a reservation in an exposure ledger counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before<'a> {
+    /// Whether it is of the dataset that is about to be counted.
+    pub same_dataset: bool,
+    /// How many persons it added.
+    pub added: u64,
+    /// The marks of those with one, if they can be read.
+    pub marks: Option<&'a Marks>,
+}
+
+/// How many persons of a dataset of `count`, of whom `own` have a mark, are in none of the reservations before, in their order.
+///
+/// Who has no mark is counted once a dataset; marks that can't be read are nobody's, so the answer errs towards more.
+#[must_use]
+pub fn still_to_count(count: u64, own: &Marks, before: &[Before<'_>]) -> u64 {
+    let (mut seen, mut unmarked) = (BTreeSet::new(), 0u64);
+    for one in before {
+        let known = one.marks.map_or(0, |marks| marks.0.iter().filter(|mark| seen.insert(**mark)).count() as u64);
+        if one.same_dataset {
+            unmarked = unmarked.saturating_add(one.added.saturating_sub(known));
+        }
+    }
+    let marked = own.0.difference(&seen).count() as u64;
+    marked.saturating_add(count.saturating_sub(own.len()).saturating_sub(unmarked))
+}
+
 /// How many different persons there are in all portions together, at most. `None` if a count is unknown.
 ///
 /// A portion of more marks than persons counts by its marks: the declared count is then too low.
@@ -135,6 +162,26 @@ mod tests {
         assert_eq!(cumulative([&portion(3, 0..10)]), Some(10), "a declared count below the marks is not believed");
         let open = Portion { count: None, marks: marks(0..3) };
         assert_eq!(cumulative([&portion(10, 0..4), &open]), None);
+    }
+
+    #[test]
+    fn what_was_counted_is_not_counted_again() {
+        let marks = |range: core::ops::Range<u8>| range.map(|n| Mark([n; 32])).collect::<Marks>();
+        let (own, other, none) = (marks(0..10), marks(5..15), Marks::default());
+        let one = |same_dataset, added, marks| Before { same_dataset, added, marks };
+        assert_eq!(still_to_count(12, &own, &[]), 12, "ten with a mark, two without");
+        assert_eq!(still_to_count(12, &own, &[one(false, 10, Some(&other))]), 7);
+        // Other people without marks are other people.
+        assert_eq!(still_to_count(12, &own, &[one(false, 30, Some(&other))]), 7);
+        assert_eq!(still_to_count(12, &own, &[one(false, 100, None)]), 12);
+        // The same dataset again, and then grown by three without a mark.
+        let again = [one(false, 10, Some(&other)), one(true, 7, Some(&own))];
+        assert_eq!(still_to_count(12, &own, &again), 0);
+        assert_eq!(still_to_count(15, &own, &again), 3);
+        assert_eq!(still_to_count(20, &marks(0..20), &again), 5, "who was counted without a mark may be somebody else");
+        // Marks that can't be read count as people without one.
+        assert_eq!(still_to_count(12, &own, &[one(true, 12, None)]), 10);
+        assert_eq!(still_to_count(12, &none, &[one(true, 12, None)]), 0);
     }
 
     #[test]

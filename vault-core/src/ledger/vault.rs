@@ -6,7 +6,7 @@ use super::approval::{Act, Proposals};
 use super::fold::{Judged, Keys, Known, Stop, Timeline, Verdict, Void, check_signature, entry_hash, known, parse_at};
 use super::statement::{
     Algorithms, Approval, ApprovalCounts, Body, Entry, FORMAT, Genesis, Info, PackSet, RecoveredTerms, RecoveryAction,
-    Role, Said, Statement, VaultHead, terms_digest,
+    Role, Said, Seal, Statement, VaultHead, terms_digest,
 };
 use crate::card::Card;
 use crate::envelope::Envelope;
@@ -37,7 +37,7 @@ pub struct VaultState {
     servers: BTreeMap<String, super::statement::ServerSet>,
     seen: Option<SeenMark>,
     recovered: Vec<Settled>,
-    subject_keys: u64,
+    subject_keys: BTreeMap<u64, SubjectKeySeals>,
     formats: Timeline<u64>,
     proposals: Proposals,
     judged: Vec<Judged>,
@@ -118,6 +118,17 @@ pub enum GenesisError {
     Invalid(&'static str),
 }
 
+/// To whom a generation of the subject key was sealed, and by whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubjectKeySeals {
+    /// Who set it.
+    pub author: MemberId,
+    /// When, as the author claims.
+    pub time: u64,
+    /// The sealed keys.
+    pub seals: Vec<Seal>,
+}
+
 impl VaultState {
     /// Folds a vault ledger whose vault id is known from a pin or an invitation.
     ///
@@ -172,7 +183,7 @@ impl VaultState {
             servers: BTreeMap::new(),
             seen: None,
             recovered: Vec::new(),
-            subject_keys: 0,
+            subject_keys: BTreeMap::new(),
             formats: Timeline::new(),
             proposals: Proposals::default(),
             judged: Vec::new(),
@@ -373,13 +384,14 @@ impl VaultState {
                 self.check_approval(statement, terms, self.approvals.recovered, None, body.approval.as_ref())
             }
             Body::SubjectKeySet(body) => {
-                let steward = self.roles.iter().any(|((role, _, member), on)| {
-                    *role == Role::Steward && member == author && on.at(now) == Some(&true)
-                });
-                if !steward && !self.has_role(Role::Creator, None, author, now) {
+                if !self.keeps_subjects(author, now) {
                     return Err("not a steward");
                 }
-                if body.generation == self.subject_keys + 1 { Ok(()) } else { Err("not the next generation") }
+                if body.generation == self.subject_key_generation() + 1 {
+                    Ok(())
+                } else {
+                    Err("not the next generation")
+                }
             }
             Body::Proposed(body) => {
                 officer()?;
@@ -461,7 +473,11 @@ impl VaultState {
                 self.proposals.mark_used(body.approval.as_ref());
                 self.recovered.push(Settled { terms: body.terms.clone(), seq });
             }
-            Body::SubjectKeySet(body) => self.subject_keys = body.generation,
+            Body::SubjectKeySet(body) => {
+                let seals = body.seals.iter().cloned().collect();
+                let set = SubjectKeySeals { author: statement.author.clone(), time: statement.time, seals };
+                self.subject_keys.insert(body.generation, set);
+            }
             Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, &statement.author),
             _ => {}
@@ -615,8 +631,14 @@ impl VaultState {
 
     /// The generation of the newest subject key; 0 if there is none.
     #[must_use]
-    pub const fn subject_key_generation(&self) -> u64 {
-        self.subject_keys
+    pub fn subject_key_generation(&self) -> u64 {
+        self.subject_keys.last_key_value().map_or(0, |(generation, _)| *generation)
+    }
+
+    /// To whom the subject key of a generation was sealed.
+    #[must_use]
+    pub fn subject_key(&self, generation: u64) -> Option<&SubjectKeySeals> {
+        self.subject_keys.get(&generation)
     }
 
     /// Acts that wait, and their approvals.
@@ -737,6 +759,16 @@ impl VaultState {
     pub fn pack_at(&self, at: u64) -> Option<Digest> {
         let list: Vec<(&str, Digest)> = self.packs_at(at).collect();
         if list.is_empty() { None } else { Some(terms_digest("pack-set", &list)) }
+    }
+
+    /// Whether a member may share the subject key: a current steward of some dataset by role, or a creator.
+    #[must_use]
+    pub fn keeps_subjects(&self, member: &MemberId, at: u64) -> bool {
+        let is_steward = |((role, _, of), on): (&(Role, _, MemberId), &Timeline<bool>)| {
+            *role == Role::Steward && of == member && on.at(at) == Some(&true)
+        };
+        self.is_current_member(member, at)
+            && (self.has_role(Role::Creator, None, member, at) || self.roles.iter().any(is_steward))
     }
 
     /// The hash of entry `seq`, if it was folded.

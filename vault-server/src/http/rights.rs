@@ -81,6 +81,7 @@ pub const fn dataset_of(name: &ObjectName) -> Option<&DatasetId> {
         ObjectName::Grant { dataset, .. }
         | ObjectName::Header { dataset, .. }
         | ObjectName::Table { dataset, .. }
+        | ObjectName::Kept { dataset, .. }
         | ObjectName::Manifest { dataset, .. }
         | ObjectName::Pack { dataset, .. }
         | ObjectName::PackList { dataset, .. }
@@ -133,6 +134,13 @@ impl<'a> Under<'a> {
             ObjectName::Bundle { .. } | ObjectName::Marker { .. } => no("the server reads these for itself"),
             ObjectName::SubjectSeal { member, .. } if member == who.member => Ok(()),
             ObjectName::SubjectSeal { .. } => no("it is sealed to another member"),
+            // Who keeps persons apart in one dataset has to see whom another one counts.
+            ObjectName::Kept { .. }
+                if self.is_steward(who) || self.vault.keeps_subjects(who.member, self.at().vault) =>
+            {
+                Ok(())
+            }
+            ObjectName::Kept { .. } => no("only stewards read it"),
             ObjectName::Grant { epoch, member, card, .. } => self.may_read_secret(who, *epoch, member, card),
             ObjectName::Header { .. } | ObjectName::Table { .. } if self.reads(who) => Ok(()),
             ObjectName::Pack { upload, .. }
@@ -184,6 +192,11 @@ impl<'a> Under<'a> {
             // A reader or the keeper of a recovery card hands a dataset on whose stewards are gone; the fold judges the grant.
             ObjectName::Grant { .. } if self.reads(who) => Ok(()),
             ObjectName::Grant { .. } | ObjectName::Table { .. } => no("only a steward of the dataset writes it"),
+            // What goes with a dataset may come before the entry that creates it.
+            ObjectName::Kept { .. } if self.is_steward(who) || (self.dataset.is_none() && self.is_creator(who)) => {
+                Ok(())
+            }
+            ObjectName::Kept { .. } => no("only a steward of the dataset writes it"),
             ObjectName::Seen(_) | ObjectName::SubjectSeal { .. }
                 if self.is_officer(who) || self.is_some_steward(who) =>
             {

@@ -16,6 +16,7 @@ use vault_core::ledger::seen::SeenList;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::manifest::MAX_PLAIN;
 use vault_core::pack::{Groups, MAX_LIST, PACK_LEN, PackList, longest_list_of};
+use vault_core::subject::{MAX_KEPT, generation_of};
 use vault_core::suite::Suite;
 
 use super::{MAX_MARKER, Vault, bundle};
@@ -75,6 +76,7 @@ pub fn max_len(name: &ObjectName) -> u64 {
         ObjectName::Grant { .. } | ObjectName::Header { .. } | ObjectName::SubjectSeal { .. } => {
             Suite::XWing.seal_len() as u64
         }
+        ObjectName::Kept { .. } => 16 + floe::ciphertext_len(MAX_KEPT as u64),
         ObjectName::PackList { .. } => MAX_LIST,
         ObjectName::Table { .. } | ObjectName::Groups { .. } => MAX_WHOLE,
         // The longest plaintext is a power of two, which padding leaves as it is.
@@ -174,6 +176,8 @@ impl Vault {
                     other => other?,
                 }
             }
+            // Its name is of what is in it, which nobody sees here.
+            ObjectName::Kept { .. } => generation_of(bytes).is_ok_and(|generation| generation > 0),
             ObjectName::Manifest { .. } | ObjectName::Pack { .. } => {
                 if bytes.is_empty() {
                     return Err(PutError::Length { name: name.clone(), length: 0 });

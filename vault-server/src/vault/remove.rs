@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use vault_core::ids::{DatasetId, Digest, LedgerId, ManifestId, PackName, UploadId};
 use vault_core::layout::{
-    ObjectName, epoch_prefix, epochs_prefix, headers_prefix, ledger_prefix, manifests_prefix, upload_prefix,
-    uploads_prefix,
+    ObjectName, epoch_prefix, epochs_prefix, headers_prefix, kept_prefix, ledger_prefix, manifests_prefix,
+    upload_prefix, uploads_prefix,
 };
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest, UploadStatus};
 use vault_core::ledger::fold::Stop;
@@ -204,7 +204,8 @@ impl Vault {
         }
         let mut removed = Removed::default();
         // The keys first: without them the rest is noise.
-        for prefix in [epochs_prefix(dataset), manifests_prefix(dataset), uploads_prefix(dataset)] {
+        for prefix in [epochs_prefix(dataset), kept_prefix(dataset), manifests_prefix(dataset), uploads_prefix(dataset)]
+        {
             removed += self.store.delete_prefix(&prefix, |_| true).await?;
         }
         Ok(removed)

@@ -200,6 +200,7 @@ async fn each_row_of_the_table_holds_for_everybody() {
         card: town.people[&'M'].card(),
         hash: Digest([5; 32]),
     };
+    let kept = ObjectName::Kept { dataset: ds.clone(), hash: Digest([5; 32]) };
     let (strange, new) = (UploadId([9; 16]), ManifestId([8; 16]));
     let read: Vec<(ObjectName, &str)> = vec![
         (ObjectName::FormatMarker, &all),
@@ -208,6 +209,7 @@ async fn each_row_of_the_table_holds_for_everybody() {
         (bundle.clone(), ""),
         (marker.clone(), ""),
         (subject.clone(), "M"),
+        (kept.clone(), "OSC"),
         (town.grant(2, 'G'), "G"),
         (town.grant(2, 'S'), "S"),
         (town.grant(2, 'Y'), "Y"),
@@ -241,6 +243,7 @@ async fn each_row_of_the_table_holds_for_everybody() {
         (marker, ""),
         (seen, "OSC"),
         (subject, "OSC"),
+        (kept, "S"),
         (town.grant(2, 'M'), "SGY"),
         (table, "S"),
         (header, "U"),

@@ -187,6 +187,7 @@ fn object() -> String {
         format!("seen/{HASH}"),
         format!("epochs/{ID}/{NUMBER}/{sealed}"),
         format!("epochs/_subject/{NUMBER}/{ID}/{HASH}-{HASH}"),
+        format!("kept/{ID}/{HASH}"),
         format!("manifests/{ID}/{RANDOM}"),
         format!("{}(\\.(list|groups))?", pack()),
         format!("index/{ID}/{ID}"),

@@ -10,13 +10,16 @@
 //! | move file bytes | [`transfer`] |
 //! | seal or open one file without a vault | [`sealed_file`] |
 //! | know what this machine remembers | [`state`] |
+//! | read, keep and show facts; ask the rules | [`facts`], [`gate`] |
 
 pub mod client;
 pub mod clock;
 pub mod command;
 pub mod commit;
 pub mod error;
+pub mod facts;
 pub mod fetch;
+pub mod gate;
 #[cfg(all(debug_assertions, target_os = "linux"))]
 pub mod held;
 pub mod interrupt;
@@ -33,4 +36,5 @@ pub mod session;
 pub mod settings;
 pub mod state;
 pub mod stewards;
+pub mod terms;
 pub mod transfer;

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
-use vault_cli::command::Command;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use vault_cli::command::{Command, zh};
 use vault_cli::error::{Failure, Kind, Outcome};
-use vault_cli::settings::Globals;
+use vault_cli::settings::{self, Globals};
 use vault_cli::{interrupt, output};
 
 /// A vault for sequencing data that is shared between organisations.
@@ -25,7 +25,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(say_where));
-    let (json, outcome) = match Cli::try_parse() {
+    let (json, outcome) = match parse() {
         Ok(cli) => {
             let json = cli.globals.json;
             // A panic is a failure like others: it has an exit code of the table, and cleanup has run.
@@ -44,6 +44,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output::report(&failure, json)),
     }
+}
+
+/// Parses the command line; help comes in the language that the command line itself, the environment or the locale says.
+fn parse() -> Result<Cli, clap::Error> {
+    let command = if settings::help_is_chinese() { zh::translate(Cli::command()) } else { Cli::command() };
+    command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
 }
 
 fn run(cli: Cli) -> Outcome<()> {

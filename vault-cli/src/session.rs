@@ -3,6 +3,8 @@
 //! The order of reading matters (spec 4.5): a dataset's ledger first, then the vault's, so that an honest entry never cites a vault
 //! entry that was not read.
 
+mod exposure;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -290,7 +292,10 @@ impl Session {
     }
 
     /// The exposure ledgers, folded. Where there are any, the vault ledger is read again behind them.
-    async fn exposures(&mut self) -> Outcome<Exposures> {
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn exposures(&mut self) -> Outcome<Exposures> {
         let mut exposures = Exposures::default();
         let ledgers = self.client.ledgers().await?;
         let recipients: Vec<_> = ledgers
@@ -507,12 +512,12 @@ impl Session {
     fn statement(&self, signer: &Signer, ledger: LedgerId, seq: u64, prev: Option<EntryHash>, body: Body) -> Statement {
         Statement {
             author: signer.member.clone(),
-            body,
             card: signer.card,
             ledger,
             prev,
             seq,
-            time: clock::now(),
+            time: decided_at(&body).unwrap_or_else(clock::now),
+            body,
             vault: Some(*self.vault.id()),
             vault_head: self.vault.head(),
         }
@@ -699,6 +704,12 @@ fn accepted(judged: &[Judged], seq: u64, body: &Body) -> Outcome<()> {
         Some(Verdict::Void(why)) => Err(refused(body, why)),
         _ => Err(Failure::integrity("the ledger stopped before this statement")),
     }
+}
+
+/// The time of a grant that was decided by rules: readers decide again at the statement's time and compare.
+fn decided_at(body: &Body) -> Option<u64> {
+    let Body::Granted(granted) = body else { return None };
+    granted.trace.as_ref()?.0.get("case")?.get("now")?.as_u64()
 }
 
 fn refused(body: &Body, why: &str) -> Failure {

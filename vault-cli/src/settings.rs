@@ -9,6 +9,7 @@ use vault_keys::custodian::Custodian;
 use vault_keys::file::{self, FileError};
 use vault_keys::identity::UnlockError;
 use vault_keys::passphrase::{Passphrase, PassphraseError};
+use vault_policy::{Lang, Pack};
 
 use crate::error::{Failure, Kind, Outcome};
 use crate::interrupt;
@@ -54,9 +55,26 @@ pub struct Globals {
     #[arg(long, global = true, env = "SEQVAULT_VIA_SERVER", value_parser = clap::builder::FalseyValueParser::new())]
     pub via_server: bool,
 
+    /// Language of reasons, templates and help [default: as the locale says]
+    #[arg(long, global = true, value_name = "LANG", env = "SEQVAULT_LANG", value_enum)]
+    pub lang: Option<Language>,
+
+    /// Rule packs besides those inside this program: a folder of .toml files
+    #[arg(long, global = true, value_name = "DIR", env = "SEQVAULT_PACKS")]
+    pub packs: Option<PathBuf>,
+
     /// The identity, once it is unlocked.
     #[arg(skip)]
     pub unlocked: Unlocked,
+}
+
+/// A language, as `--lang` names it.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// English
+    En,
+    /// 中文
+    Zh,
 }
 
 /// An identity that is unlocked at most once a command, whoever asks for it first.
@@ -114,6 +132,24 @@ impl Globals {
     #[must_use]
     pub const fn output(&self) -> Output {
         Output { json: self.json, quiet: self.quiet }
+    }
+
+    /// The language of reasons, templates and help: the one asked for, or the locale's.
+    #[must_use]
+    pub fn lang(&self) -> Lang {
+        match self.lang {
+            Some(Language::En) => Lang::En,
+            Some(Language::Zh) => Lang::Zh,
+            None => locale(|name| std::env::var(name).ok()),
+        }
+    }
+
+    /// The rule packs that were given besides those inside this program.
+    ///
+    /// # Errors
+    /// If a file can't be read, or is no pack.
+    pub fn own_packs(&self) -> Outcome<Vec<Pack>> {
+        self.packs.as_deref().map_or_else(|| Ok(Vec::new()), |folder| crate::facts::read_packs(folder, self.lang()))
     }
 
     /// The user's state folder.
@@ -221,6 +257,29 @@ impl<'a> PassphraseSource<'a> {
             }
         }
     }
+}
+
+/// Whether help is wanted in Chinese, which has to be known before the command line is parsed.
+#[must_use]
+pub fn help_is_chinese() -> bool {
+    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let after = |arg: &String| arg == "--lang";
+    let named = args
+        .iter()
+        .find_map(|arg| arg.strip_prefix("--lang=").map(str::to_owned))
+        .or_else(|| args.iter().position(after).and_then(|at| args.get(at + 1).cloned()))
+        .or_else(|| std::env::var("SEQVAULT_LANG").ok().filter(|value| !value.is_empty()));
+    named.map_or_else(|| locale(|name| std::env::var(name).ok()), |named| Lang::of_locale(&named)) == Lang::Zh
+}
+
+/// The language of the locale, by the first of its variables that is set, as POSIX orders them.
+#[must_use]
+pub fn locale(variable: impl Fn(&str) -> Option<String>) -> Lang {
+    let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
+    names
+        .into_iter()
+        .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+        .map_or(Lang::En, |value| Lang::of_locale(&value))
 }
 
 fn identity_path(given: Option<&Path>) -> Outcome<PathBuf> {

@@ -17,6 +17,7 @@ mod ask;
 mod bad_input;
 mod crash;
 mod former;
+mod gate;
 mod left_out;
 mod malicious;
 mod mallory;

@@ -1,19 +1,28 @@
 //! `seqvault dataset`: units of sharing. Spec 5.3.
 
+mod amend;
+mod facts;
+mod grade;
+
+pub(crate) use grade::{level_of as level_asked, not_an_approver};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 use vault_core::epoch::EpochSecret;
-use vault_core::ids::{CardId, DatasetId, EntryHash, MemberId};
+use vault_core::ids::{CardId, DatasetId, Digest, EntryHash, MemberId};
 use vault_core::json::{self, B64};
 use vault_core::ledger::dataset::{DatasetState, Grant, GrantStatus, UploadStatus};
 use vault_core::ledger::fold::At;
 use vault_core::ledger::statement::{Body, DatasetCreated, Facts, FirstEpoch, Role, Text, UploaderSet};
+use vault_policy::{Dataset, Lang};
 
 use super::member::{no_member, read_card, text};
 use crate::error::{Failure, Kind, Outcome};
+use crate::facts::{Stated, same_in_the_clear};
+use crate::gate;
 use crate::output;
 use crate::random;
 use crate::seals::Seals;
@@ -31,9 +40,36 @@ pub struct Args {
 enum Verb {
     /// Create a dataset; you become its first steward (creators)
     #[command(
-        after_help = "Example:\n  seqvault dataset create run-42 --title \"Run 42\" --uploader sequencer-3\n\nId and title are visible to whoever holds the vault's folder: name no patient in them."
+        after_help = "Examples:\n  seqvault dataset create run-42 --title \"Run 42\" --uploader sequencer-3\n  seqvault dataset template > run-42.toml    (fill it in)\n  seqvault dataset create run-42 --facts run-42.toml\n\nId and title are visible to whoever holds the vault's folder: name no patient in them."
     )]
     Create(Create),
+    /// Print a commented facts file to fill in
+    #[command(
+        after_help = "Examples:\n  seqvault dataset template > run-42.toml\n  seqvault dataset template --lang zh > run-42.toml"
+    )]
+    Template {
+        /// Filled in, as an example that the pack cn-sequencing allows with the other two
+        #[arg(long)]
+        example: bool,
+    },
+    /// Show the facts of a dataset
+    #[command(
+        after_help = "Examples:\n  seqvault dataset facts run-42\n  seqvault dataset facts run-42 --sealed run-42.sealed\n\nThe vault holds the hash of the sealed part; its author has it and hands it to those who may read it."
+    )]
+    Facts(facts::Facts),
+    /// Show which levels the standards propose, and why
+    #[command(
+        after_help = "Examples:\n  seqvault dataset grade run-42\n  seqvault dataset grade --facts run-42.toml\n  seqvault dataset grade run-42 run-43    (the level of both together)"
+    )]
+    Grade(grade::Grade),
+    /// Confirm the level of a dataset (approvers who did not grade it)
+    #[command(after_help = "Example:\n  seqvault dataset confirm run-42")]
+    Confirm(grade::Confirm),
+    /// State new facts or another level; grants that no longer stand are suspended (stewards)
+    #[command(
+        after_help = "Examples:\n  seqvault dataset amend run-42 --facts run-42.toml --why \"ethics approval renewed\"\n  seqvault dataset amend run-42 --level 4 --why \"regraded\""
+    )]
+    Amend(amend::Amend),
     /// Show a dataset: who may read, epochs, uploads
     #[command(after_help = "Example:\n  seqvault dataset show run-42")]
     Show {
@@ -52,28 +88,45 @@ struct Create {
     /// A title, visible as well
     #[arg(long, default_value = "")]
     title: String,
-    /// Its level of sensitivity, 1 to 5; genomes of persons are 4
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=5))]
-    level: u64,
+    /// Its level of sensitivity, 1 to 5 [default: as the facts ask for; 4 without facts]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=5))]
+    level: Option<u64>,
     /// A recovery card besides those of the vault
     #[arg(long, value_name = "CARD")]
     recovery: Vec<PathBuf>,
-    /// Facts as a JSON object with lower-case member names, recorded as they are
+    /// Facts: a TOML file from `dataset template`. In a vault without rule packs also a .json file, recorded as it is
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
+    /// Write a copy of the facts' sealed part, for those who may read it
+    #[arg(long, value_name = "FILE", requires = "facts")]
+    save_sealed: Option<PathBuf>,
     /// A member who may upload; again for several
     #[arg(long, value_name = "MEMBER")]
     uploader: Vec<MemberId>,
 }
+
+/// Facts of a dataset, filled in.
+pub(super) const EXAMPLE: &str = include_str!("examples/dataset.toml");
 
 /// Runs the verb.
 ///
 /// # Errors
 /// If the vault can't be opened or the statement would not count.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    // These two need no vault.
+    let verb = match args.verb {
+        Verb::Template { example: true } => return globals.output().line(EXAMPLE),
+        Verb::Template { example: false } => return globals.output().line(&Dataset::template(globals.lang())),
+        Verb::Grade(args) => return grade::grade(globals, args).await,
+        verb => verb,
+    };
     let mut session = Session::open(globals).await?;
-    match args.verb {
+    match verb {
+        Verb::Template { .. } | Verb::Grade(_) => Ok(()),
         Verb::Create(args) => create(globals, &mut session, args).await,
+        Verb::Facts(args) => facts::show(globals, &mut session, args).await,
+        Verb::Confirm(args) => grade::confirm(globals, &mut session, args).await,
+        Verb::Amend(args) => amend::run(globals, &mut session, args).await,
         Verb::Show { dataset } => show(globals, &mut session, &dataset).await,
         Verb::List => list(globals, &mut session).await,
     }
@@ -86,11 +139,63 @@ struct Created {
     level: u64,
     sealed_to: usize,
     uploaders: Vec<MemberId>,
+    /// The hash of the sealed part of the facts, if they have one.
+    sealed_facts: Option<Digest>,
 }
+
+/// The facts of a new dataset as its statement holds them, and its level.
+struct First {
+    stated: Stated,
+    level: u64,
+}
+
+impl First {
+    /// Reads the facts and settles the level; what is low or missing is said.
+    fn of(globals: &Globals, session: &Session, args: &Create) -> Outcome<Self> {
+        let (lang, out, gated) = (globals.lang(), globals.output(), gate::is_gated(&session.vault));
+        let raw = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let path = match &args.facts {
+            Some(path) if raw(path) && !gated => {
+                let stated = Stated { stated: read_facts(path)?, sealed: None };
+                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL) });
+            }
+            Some(path) if raw(path) => {
+                return Err(Failure::usage(match lang {
+                    Lang::En => format!(
+                        "{}: this vault decides by rules, which need facts in the form of `seqvault dataset template`",
+                        path.display()
+                    ),
+                    Lang::Zh => {
+                        format!("{}：本保险库按规则判定，事实须采用 `seqvault dataset template` 的格式", path.display())
+                    }
+                }));
+            }
+            Some(path) => path,
+            None => {
+                if gated {
+                    out.note(match lang {
+                        Lang::En => "warning: no facts are stated: the rules in force will block every grant until `seqvault dataset amend` states them",
+                        Lang::Zh => "警告：未陈述任何事实：在以 `seqvault dataset amend` 补充之前，生效的规则不允许任何授权",
+                    });
+                }
+                let stated = Stated { stated: Facts::default(), sealed: None };
+                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL) });
+            }
+        };
+        let facts: Dataset = crate::facts::read(path, lang)?;
+        let level = args.level.unwrap_or_else(|| grade::level_of(&facts));
+        if let Some(said) = grade::too_low(&facts, level, lang) {
+            out.note(&said);
+        }
+        Ok(Self { stated: crate::facts::split(&facts, lang)?, level })
+    }
+}
+
+/// Genomes of persons.
+const DEFAULT_LEVEL: u64 = 4;
 
 async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outcome<()> {
     let title = text("--title", &args.title)?;
-    let facts = args.facts.as_deref().map_or_else(|| Ok(Facts::default()), read_facts)?;
     let recovery = recovery_cards(session, &args.recovery)?;
     for member in &args.uploader {
         session.vault.member(member).ok_or_else(|| no_member(member))?;
@@ -101,11 +206,15 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
         return Err(Failure::refused(format!("{me} may not create datasets"))
             .hint(format!("an officer gives the role: `seqvault member role {me} creator`")));
     }
-    let begun = unfinished(session, &me, &args, &facts, &title).await?;
+    let first = First::of(globals, session, &args)?;
+    let begun = unfinished(session, &me, &args, &first, &title).await?;
     let signer = session.signer(globals)?;
+    if let Some(told) = first.stated.keep(&globals.state()?, args.save_sealed.as_deref(), globals.lang())? {
+        globals.output().note(&told);
+    }
     let mut state = match begun {
         Some(state) => state,
-        None => first_entry(session, &signer, &args, facts, title, recovery).await?,
+        None => first_entry(session, &signer, &args, &first, title, recovery).await?,
     };
     for member in &args.uploader {
         if !state.uploaders().contains(member) {
@@ -116,9 +225,10 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
     let made = Created {
         dataset: args.dataset,
         steward: me,
-        level: args.level,
+        level: first.level,
         sealed_to: state.newest_epoch().map_or(0, |epoch| epoch.seals.len()),
         uploaders: args.uploader,
+        sealed_facts: crate::facts::commitment(state.facts()),
     };
     globals.output().result(&made, || {
         format!(
@@ -133,7 +243,7 @@ async fn unfinished(
     session: &mut Session,
     me: &MemberId,
     args: &Create,
-    facts: &Facts,
+    first: &First,
     title: &Text,
 ) -> Outcome<Option<DatasetState>> {
     let state = match session.dataset(&args.dataset).await {
@@ -142,8 +252,8 @@ async fn unfinished(
         Err(failure) => return Err(failure),
     };
     let same = state.creator() == me
-        && state.level() == args.level
-        && state.facts() == facts
+        && state.level() == first.level
+        && same_in_the_clear(state.facts(), &first.stated.stated)
         && state.title() == title.as_str()
         && !state.is_deleted();
     let missing = args.uploader.iter().any(|member| !state.uploaders().contains(member));
@@ -160,7 +270,7 @@ async fn first_entry(
     session: &mut Session,
     signer: &Signer,
     args: &Create,
-    facts: Facts,
+    first: &First,
     title: Text,
     recovery: BTreeSet<CardId>,
 ) -> Outcome<DatasetState> {
@@ -176,8 +286,8 @@ async fn first_entry(
             public: B64(secret.public_key(&session.scope(&args.dataset), 1).as_bytes().to_vec()),
             seals: seals.hashes().collect(),
         },
-        facts,
-        level: args.level,
+        facts: first.stated.stated.clone(),
+        level: first.level,
         recovery: recovery.into_iter().collect(),
         title,
     };
@@ -259,6 +369,11 @@ struct Shown {
     bytes: u64,
     entries: usize,
     head: Option<EntryHash>,
+    confirmed_by: Option<MemberId>,
+    /// Grants that stand and that the rules in force do not allow.
+    against_rules: Vec<String>,
+    withdrawals: Vec<super::withdraw::Shown>,
+    attestations: usize,
 }
 
 #[derive(Serialize)]
@@ -267,6 +382,8 @@ struct ShownGrant {
     current: bool,
     cards: usize,
     ends: Option<u64>,
+    /// The hash of the agreement that the grantee accepted for it.
+    agreement: Option<Digest>,
 }
 
 #[derive(Serialize, Default)]
@@ -278,8 +395,9 @@ struct Uploads {
 
 async fn show(globals: &Globals, session: &mut Session, id: &DatasetId) -> Outcome<()> {
     let state = session.dataset(id).await?;
-    let shown = shown(session, &state);
-    globals.output().result(&shown, || shown_text(&shown))
+    let mut shown = shown(session, &state);
+    shown.against_rules = super::due::against_rules(globals, session, &state).await?;
+    globals.output().result(&shown, || shown_text(&shown, globals.lang()))
 }
 
 fn shown(session: &Session, state: &DatasetState) -> Shown {
@@ -296,7 +414,16 @@ fn shown(session: &Session, state: &DatasetState) -> Shown {
     let grants = state.grants().iter().map(|(member, grant)| {
         let cards = state.newest_epoch().map_or(0, |e| e.seals.keys().filter(|(m, _)| m == member).count());
         let current = state.has_grant(vault, member, at);
-        (member.clone(), ShownGrant { status: grant_status(grant, at), current, cards, ends: grant.ends })
+        (
+            member.clone(),
+            ShownGrant {
+                status: grant_status(grant, at),
+                current,
+                cards,
+                ends: grant.ends,
+                agreement: grant.agreement,
+            },
+        )
     });
     Shown {
         dataset: state.id().clone(),
@@ -320,10 +447,14 @@ fn shown(session: &Session, state: &DatasetState) -> Shown {
         bytes: visible().map(|m| m.signed.packs.bytes).sum(),
         entries: state.judged().len(),
         head: state.head().map(|h| h.hash),
+        confirmed_by: state.confirmed().map(|(member, _)| member.clone()),
+        against_rules: Vec::new(),
+        withdrawals: super::withdraw::shown(state),
+        attestations: state.attested().len(),
     }
 }
 
-fn shown_text(s: &Shown) -> String {
+fn shown_text(s: &Shown, lang: Lang) -> String {
     let names = |members: &[MemberId]| {
         if members.is_empty() {
             "none".to_owned()
@@ -357,6 +488,15 @@ fn shown_text(s: &Shown) -> String {
         let cards = if grant.cards == 1 { "1 card" } else { &format!("{} cards", grant.cards) };
         let note = if grant.current { cards } else { "can't open what is sealed from now on" };
         text.push_str(&format!("\n  {member}: {} ({note})", grant.status));
+    }
+    for item in &s.against_rules {
+        text.push_str(&match lang {
+            Lang::En => format!("\n  against the rules: {item}"),
+            Lang::Zh => format!("\n  不符合规则：{item}"),
+        });
+    }
+    for one in &s.withdrawals {
+        text.push_str(&format!("\n  {}", super::withdraw::lines(one, lang).replace('\n', "\n  ")));
     }
     output::printable(&text)
 }

@@ -32,12 +32,13 @@ pub struct Args {
 }
 
 /// Who takes part, and the words for them.
-const PEOPLE: [(&str, &str); 5] = [
+const PEOPLE: [(&str, &str); 6] = [
     ("officer", "security officer: enrols, revokes, reads nothing"),
     ("lab", "steward of the lab: grants and rotates"),
     ("sequencer", "an instrument: uploads, cannot read"),
     ("anna", "a recipient at a hospital"),
     ("ben", "a recipient at a company, who will be revoked"),
+    ("dora", "an ethics board: approves, reads nothing"),
 ];
 
 struct Stage {
@@ -118,6 +119,7 @@ async fn play(stage: &Stage, given: Option<&Path>) -> Outcome<()> {
         ("sequencer", "Example Sequencing Lab", "research"),
         ("anna", "Example Hospital", "hospital"),
         ("ben", "Example Company", "enterprise"),
+        ("dora", "Example Ethics Board", "research"),
     ] {
         let (card, invite) = (format!("{name}.card"), format!("{name}.invite"));
         let mut args = vec![
@@ -188,13 +190,49 @@ async fn play(stage: &Stage, given: Option<&Path>) -> Outcome<()> {
     stage.run("anna", &["get", "cohort-7", "--output", "anna-2"])?;
     stage.say(&run::compare_both(&[&first, &second], &stage.folder.join("anna-2"))?)?;
 
+    rules(stage, &second)?;
+
     stage.title("The record")?;
     stage.run("anna", &["log", "cohort-7"])?;
     stage.run("anna", &["verify", "--data"])
 }
 
+/// The gate: what is stated, what is missing, who signs, and only then a key.
+fn rules(stage: &Stage, run: &Path) -> Outcome<()> {
+    stage.title("Rules before keys")?;
+    stage.run("officer", &["pack", "set", "cn-sequencing"])?;
+    stage.save("lab", &["dataset", "template", "--example"], "cohort-8.toml", |text| {
+        text.replace("[assessment]\ndone = \"yes\"", "[assessment]\ndone = \"no\"")
+    })?;
+    stage.save("officer", &["member", "template", "--example"], "anna.toml", |text| text)?;
+    stage.save("lab", &["grant", "--template", "--example"], "anna-grant.toml", |text| text)?;
+    stage.say("each is filled in; in cohort-8.toml the impact assessment is not made yet")?;
+    stage.run("officer", &["member", "amend", "anna", "--facts", "anna.toml", "--quiet"])?;
+    stage.run("lab", &["dataset", "create", "cohort-8", "--facts", "cohort-8.toml", "--quiet"])?;
+    stage.run("officer", &["member", "role", "dora", "approver", "--dataset", "cohort-8"])?;
+    stage.run("lab", &["put", "cohort-8", "run-2/"])?;
+    stage.refused("lab", &["decide", "cohort-8", "anna", "--facts", "anna-grant.toml", "--missing"])?;
+    stage.refused("lab", &["decide", "cohort-8", "anna", "--facts", "anna-grant.toml", "--missing", "--lang", "zh"])?;
+    stage.say("the assessment is made, and the dataset's facts say so:")?;
+    let path = stage.folder.join("cohort-8.toml");
+    let facts = fs::read_to_string(&path).map_err(|e| Failure::file(&path, &e))?;
+    let facts = facts.replace("[assessment]\ndone = \"no\"", "[assessment]\ndone = \"yes\"");
+    fs::write(&path, facts).map_err(|e| Failure::file(&path, &e))?;
+    let why = "impact assessment made";
+    stage.run("lab", &["dataset", "amend", "cohort-8", "--facts", "cohort-8.toml", "--why", why])?;
+    stage.run("lab", &["decide", "cohort-8", "anna", "--facts", "anna-grant.toml", "--missing"])?;
+    stage.say("allowed, with one approval by somebody who neither proposes nor profits:")?;
+    stage.run("lab", &["propose", "cohort-8", "anna", "--facts", "anna-grant.toml", "--quiet"])?;
+    stage.run("dora", &["approve", "cohort-8", "--terms", "cohort-8-anna.terms.json", "--quiet"])?;
+    stage.run("lab", &["grant", "cohort-8", "anna", "--terms", "cohort-8-anna.terms.json", "--quiet"])?;
+    stage.run("anna", &["get", "cohort-8", "--output", "anna-3"])?;
+    stage.say(&run::compare(run, &stage.folder.join("anna-3"))?)?;
+    stage.say("grants from before the pack rest on no decision, and are named:")?;
+    stage.run("lab", &["due"])
+}
+
 fn people(stage: &Stage) -> Outcome<()> {
-    stage.title("Five identities (with a weak passphrase cost, to be quick here)")?;
+    stage.title("Six identities (with a weak passphrase cost, to be quick here)")?;
     for (name, who) in PEOPLE {
         let file = format!("{name}.id");
         stage.run(name, &["identity", "new", &file, "--label", who, "--kdf-memory", "8", "--kdf-passes", "1"])?;
@@ -224,6 +262,8 @@ impl Stage {
             quiet: true,
             state: Some(self.folder.join(format!("{name}.state"))),
             via_server: false,
+            lang: None,
+            packs: None,
             unlocked: crate::settings::Unlocked::default(),
         }
     }
@@ -263,11 +303,20 @@ impl Stage {
     fn refused(&self, name: &str, args: &[&str]) -> Outcome<()> {
         self.print(name, args)?;
         let result = self.command(name, args).output().map_err(|e| Failure::file(&self.program, &e))?;
+        self.say(&indent(&String::from_utf8_lossy(&result.stdout)))?;
         self.say(&indent(&String::from_utf8_lossy(&result.stderr)))?;
         match result.status.code() {
             Some(code) if code == Kind::Refused as i32 => self.say("  (exit code 4, as it should be)"),
             _ => Err(ended(args, &result.status)),
         }
+    }
+
+    /// Runs a step and keeps what it prints, as somebody then changed it, in a file.
+    fn save(&self, name: &str, args: &[&str], file: &str, change: impl Fn(String) -> String) -> Outcome<()> {
+        self.say(&format!("{name}$ seqvault {} > {file}", args.join(" ")))?;
+        let printed = String::from_utf8_lossy(&self.output(name, args)?).into_owned();
+        let path = self.folder.join(file);
+        fs::write(&path, change(printed)).map_err(|e| Failure::file(&path, &e))
     }
 
     /// Runs a step and takes what it prints.

@@ -1,41 +1,62 @@
-//! `seqvault grant`: seal a dataset's unclosed epochs to a member. Constant work, whatever the dataset's size. Spec 5.3.
+//! `seqvault grant`: seal a dataset's unclosed epochs to a member, once the rules in force allow it. Constant work, whatever the
+//! dataset's size. Spec 5.3.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
+use serde_json::Value as Json;
 use vault_core::card;
 use vault_core::ids::{CardId, DatasetId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
-use vault_core::ledger::statement::{Body, Facts, GrantTerms, Granted};
+use vault_core::ledger::statement::{Approval, Body, Facts, GrantTerms, Granted};
+use vault_policy::{Grant, Lang};
 
 use super::member::{no_member, text};
+use super::propose::{self, Approvals};
 use crate::error::{Failure, Kind, Outcome};
+use crate::facts;
+use crate::gate::{self, Answer, Packs, Placed, UseArgs};
 use crate::keyring::Keyring;
 use crate::output;
 use crate::seals::Seals;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
+use crate::terms::TermsFile;
 
 /// Let a member read a dataset (stewards)
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  seqvault grant run-42 anna\n  seqvault grant run-42 anna --until 2027-06-30 --purpose \"cohort study 7\"\n\nGranting again seals the keys to cards that were added since, and replaces the end date."
+    after_help = "Examples:\n  seqvault grant run-42 anna\n  seqvault grant run-42 anna --until 2027-06-30 --purpose \"cohort study 7\"\n  seqvault grant --template > anna-grant.toml    (fill it in)\n  seqvault grant run-42 anna --facts anna-grant.toml --dry-run\n  seqvault grant run-42 anna --terms run-42-anna.terms.json    (what was proposed, once it is approved)\n\nWhere a rule pack is in force the decision is shown before a passphrase is asked for, and nothing is sealed unless it allows. Granting again seals the keys to cards that were added since, and replaces the end date."
 )]
 pub struct Args {
     /// The dataset
-    dataset: DatasetId,
+    #[arg(required_unless_present = "template")]
+    dataset: Option<DatasetId>,
     /// The member
-    member: MemberId,
-    /// The day at whose beginning (UTC) the grant ends: YYYY-MM-DD
-    #[arg(long, value_name = "DATE", value_parser = day)]
-    until: Option<u64>,
-    /// What it is for; recorded, and visible to whoever holds the vault
-    #[arg(long)]
-    purpose: Option<String>,
-    /// Only say what would be done
+    #[arg(required_unless_present = "template")]
+    member: Option<MemberId>,
+    #[command(flatten)]
+    r#use: UseArgs,
+    /// Write a copy of the sealed part of the grant's facts
+    #[arg(long, value_name = "FILE")]
+    save_sealed: Option<PathBuf>,
+    /// Carry out what was proposed: the terms file of `propose`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "scenario", "purpose", "project", "until", "save_sealed"])]
+    terms: Option<PathBuf>,
+    /// The proposal's hash, or the beginning of it, if there are several for the same terms
+    #[arg(long, value_name = "HASH", requires = "terms")]
+    proposal: Option<String>,
+    /// Only say what would be done, and what the rules decide
     #[arg(long)]
     dry_run: bool,
+    /// Print a commented facts file of a grant to fill in
+    #[arg(long)]
+    template: bool,
+    /// With --template: filled in, as an example that the pack cn-sequencing allows with the other two
+    #[arg(long, requires = "template")]
+    example: bool,
 }
 
 #[derive(Serialize)]
@@ -46,6 +67,10 @@ struct Done {
     epochs: Vec<u64>,
     cards: Vec<SealedTo>,
     entry: Option<u64>,
+    /// The decision, where rules are in force.
+    decision: Option<Json>,
+    /// Who approved it.
+    approved_by: Vec<MemberId>,
 }
 
 #[derive(Serialize)]
@@ -56,39 +81,188 @@ struct SealedTo {
     new: bool,
 }
 
+/// Facts of a grant, filled in.
+pub(super) const EXAMPLE: &str = include_str!("examples/grant.toml");
+
+/// What is to be granted, before anybody is asked for a passphrase.
+pub(super) struct Plan {
+    /// The terms, with the end that the decision allows.
+    pub(super) terms: GrantTerms,
+    /// The facts with their sealed part, which is to be kept.
+    pub(super) stated: Option<facts::Stated>,
+    /// The decision; `None` where no rules are in force.
+    pub(super) answer: Option<Answer>,
+}
+
+impl Plan {
+    /// Reads what the grant is for and asks the rules.
+    pub(super) async fn of(
+        globals: &Globals,
+        session: &mut Session,
+        packs: &Packs,
+        dataset: &DatasetState,
+        member: &MemberId,
+        asked: &UseArgs,
+    ) -> Outcome<Self> {
+        let lang = globals.lang();
+        let gated = gate::is_gated(&session.vault);
+        if asked.until.is_some_and(|until| until <= session.at().time) {
+            return Err(Failure::usage("--until is in the past"));
+        }
+        if !gated && asked.facts.is_none() && asked.scenario.is_none() && asked.project.is_none() {
+            // As it was before there were rules: the words alone, in the clear.
+            let facts = match &asked.purpose {
+                Some(purpose) => {
+                    let purpose = text("--purpose", purpose)?;
+                    Facts([("purpose".to_owned(), purpose.as_str().into())].into_iter().collect())
+                }
+                None => Facts::default(),
+            };
+            let terms = GrantTerms { ends: asked.until, facts, member: member.clone() };
+            return Ok(Self { terms, stated: None, answer: None });
+        }
+        let stated = facts::split(&asked.read(lang)?, lang)?;
+        let mut terms = GrantTerms { ends: asked.until, facts: stated.stated.clone(), member: member.clone() };
+        let mut answer = None;
+        if gated {
+            let decided = gate::foresee(session, packs, dataset, member, &terms.facts, lang).await?;
+            terms.ends = earlier(asked.until, decided.decision.expires);
+            answer = Some(decided);
+        }
+        Ok(Self { terms, stated: Some(stated), answer })
+    }
+
+    /// What was proposed, and what the rules say of it now.
+    async fn proposed(
+        globals: &Globals,
+        session: &mut Session,
+        packs: &Packs,
+        dataset: &DatasetState,
+        file: &TermsFile,
+    ) -> Outcome<Self> {
+        let mut answer = None;
+        if gate::is_gated(&session.vault) {
+            let (member, facts) = (file.member(), &file.terms.facts);
+            answer = Some(gate::foresee(session, packs, dataset, member, facts, globals.lang()).await?);
+        }
+        Ok(Self { terms: file.terms.clone(), stated: None, answer })
+    }
+
+    /// Keeps the sealed part of the facts, and says where.
+    pub(super) fn keep(&self, globals: &Globals, copy: Option<&std::path::Path>) -> Outcome<()> {
+        let Some(stated) = &self.stated else { return Ok(()) };
+        if let Some(told) = stated.keep(&globals.state()?, copy, globals.lang())? {
+            globals.output().note(&told);
+        }
+        Ok(())
+    }
+
+    /// Says what the rules decide: as the result if they refuse, beside it otherwise.
+    pub(super) fn explain(&self, globals: &Globals, dataset: &DatasetId) -> Outcome<()> {
+        let (lang, out) = (globals.lang(), globals.output());
+        let Some(answer) = &self.answer else { return Ok(()) };
+        match answer.refusal(dataset, &self.terms.member, lang) {
+            None => {
+                out.note(&answer.explain(lang));
+                Ok(())
+            }
+            Some(failure) => {
+                out.result(&answer.to_json(lang), || output::printable(&answer.explain(lang)))?;
+                Err(Failure { hint: Some(hint_on_facts(lang).to_owned()), ..failure })
+            }
+        }
+    }
+}
+
+const fn hint_on_facts(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "state what is missing: of the dataset with `dataset amend`, of the member with `member amend`, of the grant in its facts file"
+        }
+        Lang::Zh => "请补充所缺事项：数据集用 `dataset amend`，成员用 `member amend`，授权写入其事实文件",
+    }
+}
+
+/// The earlier of two ends, where there is one.
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
-/// If the grant would not count, or the view of the vault is too old.
+/// If the rules do not allow it, the grant would not count, or the view of the vault is too old.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
-    let mut session = Session::open(globals).await?;
-    let mut dataset = session.dataset(&args.dataset).await?;
-    session.check_fresh(&dataset).await?;
-    let cards = check_member(&session, &args.member)?;
-    let terms = GrantTerms {
-        ends: args.until,
-        facts: match &args.purpose {
-            Some(purpose) => {
-                let purpose = text("--purpose", purpose)?;
-                Facts([("purpose".to_owned(), purpose.as_str().into())].into_iter().collect())
-            }
-            None => Facts::default(),
-        },
-        member: args.member.clone(),
-    };
-    if args.until.is_some_and(|until| until <= session.at().time) {
-        return Err(Failure::usage("--until is in the past"));
+    let (lang, out) = (globals.lang(), globals.output());
+    if args.template {
+        let text = if args.example { EXAMPLE.to_owned() } else { Grant::template(lang) };
+        return out.line(&text);
     }
-    check_author(&session, globals, &dataset)?;
-    let mut done = Done {
-        dataset: args.dataset.clone(),
-        member: args.member.clone(),
-        until: args.until,
-        epochs: dataset.unclosed().map(|(n, _)| n).collect(),
-        cards: shown_cards(&session, &dataset, &args.member, &cards),
-        entry: None,
+    let (Some(id), Some(member)) = (args.dataset, args.member) else {
+        return Err(Failure::usage("name a dataset and a member"));
     };
-    let out = globals.output();
+    let packs = Packs::at_hand(globals)?;
+    let mut session = Session::open(globals).await?;
+    let mut dataset = session.dataset(&id).await?;
+    session.check_fresh(&dataset).await?;
+    let cards = check_member(&session, &member)?;
+    let file = match &args.terms {
+        Some(path) => {
+            let file = TermsFile::read(path, session.vault.id(), &id, lang)?;
+            if *file.member() != member {
+                return Err(Failure::usage(format!(
+                    "{}: terms for {}, and not for {member}",
+                    path.display(),
+                    file.member()
+                )));
+            }
+            Some((file, path.clone()))
+        }
+        None => None,
+    };
+    check_author(&session, globals, &dataset)?;
+    let plan = match &file {
+        Some((file, _)) => Plan::proposed(globals, &mut session, &packs, &dataset, file).await?,
+        None => Plan::of(globals, &mut session, &packs, &dataset, &member, &args.r#use).await?,
+    };
+    plan.explain(globals, &id)?;
+    if plan.answer.is_none() && !gate::is_gated(&session.vault) {
+        out.note(match lang {
+            Lang::En => {
+                "note: no rule pack is in force: nothing is checked before the key is sealed (`seqvault pack set`)"
+            }
+            Lang::Zh => "提示：没有生效的规则包：封装密钥前不作任何检查（`seqvault pack set`）",
+        });
+    }
+    let needed = plan
+        .answer
+        .as_ref()
+        .map_or_else(|| gate::genesis_approvals(&session.vault, &dataset), |answer| answer.approvals);
+    let me = session.member_of(&globals.card()?)?;
+    let approvals = match &file {
+        Some((file, path)) => {
+            let found = propose::approvals(&session, &dataset, file, path, args.proposal.as_deref(), &me, lang)?;
+            if !args.dry_run {
+                found.suffice(&session, &dataset, &me, needed, lang)?;
+            }
+            Some(found)
+        }
+        None if needed > 0 && !args.dry_run => return Err(propose::needs(&id, &member, needed, lang)),
+        None => None,
+    };
+    let mut done = Done {
+        dataset: id.clone(),
+        member: member.clone(),
+        until: plan.terms.ends,
+        epochs: dataset.unclosed().map(|(n, _)| n).collect(),
+        cards: shown_cards(&session, &dataset, &member, &cards),
+        entry: None,
+        decision: plan.answer.as_ref().map(|answer| answer.to_json(lang)),
+        approved_by: approvals.as_ref().map(Approvals::members).unwrap_or_default(),
+    };
     for card in done.cards.iter().filter(|c| c.new) {
         // Whatever the options: this is the moment to compare it.
         output::warn(&format!(
@@ -98,10 +272,25 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         ));
     }
     if args.dry_run {
-        return out.result(&done, || format!("{} would be granted to {}; nothing was done", done.dataset, done.member));
+        return out.result(&done, || {
+            let more = match (needed, lang) {
+                (0, _) => String::new(),
+                (n, Lang::En) => format!("; {n} approval(s) are needed (`seqvault propose`)"),
+                (n, Lang::Zh) => format!("；须 {n} 人批准（`seqvault propose`）"),
+            };
+            format!("{} would be granted to {}; nothing was done{more}", done.dataset, done.member)
+        });
     }
     let signer = session.signer(globals)?;
-    done.entry = Some(grant(&mut session, &signer, &mut dataset, &terms, &cards).await?);
+    plan.keep(globals, args.save_sealed.as_deref())?;
+    let wanted = Wanted {
+        terms: &plan.terms,
+        shown: &cards,
+        approval: approvals.map(|found| found.approval),
+        packs: plan.answer.is_some().then_some(&packs),
+        lang,
+    };
+    done.entry = Some(grant(&mut session, &signer, &mut dataset, &wanted).await?);
     done.epochs = dataset.unclosed().map(|(n, _)| n).collect();
     out.result(&done, || {
         let until = done.until.map_or_else(String::new, |t| format!(" until {}", output::time(t)));
@@ -115,13 +304,41 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     })
 }
 
+/// What is sealed to whom, on which grounds.
+struct Wanted<'a> {
+    terms: &'a GrantTerms,
+    shown: &'a [CardId],
+    approval: Option<Approval>,
+    /// The packs, where a decision is needed.
+    packs: Option<&'a Packs>,
+    lang: Lang,
+}
+
 async fn grant(
     session: &mut Session,
     signer: &Signer,
     dataset: &mut DatasetState,
-    terms: &GrantTerms,
-    shown: &[CardId],
+    wanted: &Wanted<'_>,
 ) -> Outcome<u64> {
+    let mut placed = Placed::default();
+    let granted = attempt(session, signer, dataset, wanted, &mut placed).await;
+    if let Err(failure) = &granted {
+        // A store that failed may have taken the grant, which then rests on what was reserved.
+        if placed != Placed::default() && failure.kind != Kind::Storage {
+            gate::cancel(session, signer, dataset, &placed).await;
+        }
+    }
+    granted
+}
+
+async fn attempt(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    wanted: &Wanted<'_>,
+    placed: &mut Placed,
+) -> Outcome<u64> {
+    let terms = wanted.terms;
     let before = dataset.grants().get(&terms.member).cloned();
     for _ in 0..ATTEMPTS {
         if dataset.grants().get(&terms.member) != before.as_ref() {
@@ -135,7 +352,7 @@ async fn grant(
         };
         session.check_fresh(dataset).await?;
         let cards = check_member(session, &terms.member)?;
-        if cards != *shown {
+        if cards != *wanted.shown {
             return Err(Failure::new(Kind::Conflict, format!("the cards of {} changed meanwhile", terms.member))
                 .hint("run the same command again: it shows the cards before it seals to them"));
         }
@@ -144,14 +361,24 @@ async fn grant(
         for (n, _) in dataset.unclosed() {
             seals.add(session, signer, dataset.id(), n, keyring.epoch(n)?, &owners)?;
         }
+        let mut trace = None;
+        if let Some(packs) = wanted.packs {
+            let (member, facts) = (&terms.member, &terms.facts);
+            let decision = gate::settle(session, signer, packs, dataset, member, facts, placed, wanted.lang).await?;
+            if decision.expires.is_some_and(|last| terms.ends.is_none_or(|ends| ends > last)) {
+                return Err(Failure::new(Kind::Conflict, "an end of the grant was moved forward meanwhile")
+                    .hint("run the same command again"));
+            }
+            trace = Some(decision.trace.stated().clone());
+        }
         let body = Body::Granted(Granted {
-            approval: None,
-            reservation: None,
+            approval: wanted.approval.clone(),
+            reservation: placed.reservation.clone(),
             seals: seals.epoch_hashes().collect(),
             terms: terms.clone(),
-            trace: None,
+            trace,
         });
-        if let Landed::Yes { seq, .. } = seals.append(session, signer, dataset, body).await.map_err(explain)? {
+        if let Landed::Yes { seq, .. } = seals.append(session, signer, dataset, body).await? {
             return Ok(seq);
         }
     }
@@ -227,51 +454,8 @@ fn shown_cards(session: &Session, dataset: &DatasetState, member: &MemberId, car
         .collect()
 }
 
-fn explain(failure: Failure) -> Failure {
-    if failure.message.contains("approvals are missing") {
-        failure
-            .hint("this vault asks for second signatures on a grant of this level; this version can't collect them yet")
-    } else {
-        failure
-    }
-}
-
 /// Whether a member has a grant that was not ended by a statement.
 #[must_use]
 pub fn is_given(dataset: &DatasetState, member: &MemberId) -> bool {
     dataset.grants().get(member).is_some_and(|g| g.status == GrantStatus::Given)
-}
-
-/// Reads YYYY-MM-DD as the beginning of that day in UTC. Days-from-civil after Howard Hinnant's published algorithm.
-fn day(text: &str) -> Result<u64, String> {
-    let bad = || format!("{text}: not a date of the form YYYY-MM-DD");
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts.as_slice() else { return Err(bad()) };
-    let number = |s: &str, len: usize| (s.len() == len).then(|| s.parse::<u64>().ok()).flatten();
-    let (y, m, d) =
-        (number(year, 4).ok_or_else(bad)?, number(month, 2).ok_or_else(bad)?, number(day, 2).ok_or_else(bad)?);
-    if !(1970..=9999).contains(&y) || !(1..=12).contains(&m) || !(1..=31).contains(&d) {
-        return Err(bad());
-    }
-    let y = if m <= 2 { y - 1 } else { y };
-    let (era, yoe) = (y / 400, y % 400);
-    let doy = (153 * (if m > 2 { m - 3 } else { m + 9 }) + 2) / 5 + d - 1;
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    let seconds = (era * 146_097 + doe).checked_sub(719_468).ok_or_else(bad)? * 86_400;
-    // 31 February is a day of March: it would not be what was meant.
-    if output::time(seconds).starts_with(text) { Ok(seconds) } else { Err(bad()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_days_of_the_calendar() {
-        assert_eq!(day("1970-01-01"), Ok(0));
-        assert_eq!(day("2026-11-21").map(output::time), Ok("2026-11-21T00:00:00Z".to_owned()));
-        for bad in ["2026-02-30", "2026-13-01", "26-01-01", "2026-1-1", "tomorrow", ""] {
-            assert!(day(bad).is_err(), "{bad}");
-        }
-    }
 }

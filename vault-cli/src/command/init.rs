@@ -1,7 +1,7 @@
 //! `seqvault init`: a new vault; the caller becomes its first officer. Spec 5.2, `genesis`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,14 +12,16 @@ use vault_core::ids::{LedgerId, MemberId, VaultId, VaultNonce};
 use vault_core::json::B64;
 use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::{
-    Algorithms, ApprovalCounts, Body, Entry, Genesis, GenesisMember, Role, RoleSet, Said, Statement,
+    Algorithms, ApprovalCounts, Body, Entry, Genesis, GenesisMember, PackSet, Role, RoleSet, Said, Statement,
 };
 use vault_core::ledger::vault::VaultState;
+use vault_policy::Pack;
 
 use super::member::{InfoArgs, read_card};
 use crate::client::{Append, Client};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
+use crate::gate::{self, Packs};
 use crate::random;
 use crate::session::{self, Session, Signer};
 use crate::settings::Globals;
@@ -29,7 +31,7 @@ const DAY: u64 = 86_400;
 /// Make a new vault in a folder or a bucket; you become its first officer
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Example:\n  seqvault init ./vault --member lab --organisation \"Example Lab\" --kind research --jurisdiction CN --recovery safe.card"
+    after_help = "Example:\n  seqvault init ./vault --member lab --organisation \"Example Lab\" --kind research --jurisdiction CN --recovery safe.card --pack cn-sequencing"
 )]
 pub struct Args {
     /// The folder or bucket; it must be empty, or a folder that does not exist. The same as --vault
@@ -54,6 +56,12 @@ pub struct Args {
     /// Ask for second signatures: one on grants of level 2 and 3, two on level 4 and 5, one on other grave acts
     #[arg(long)]
     two_person: bool,
+    /// Put a rule pack in force from the start: a name, or a file; grants then need facts, an allowing decision and approvals
+    #[arg(long, value_name = "PACK")]
+    pack: Option<String>,
+    /// Approvals that a grant needs, for levels 1 to 5 [default with --pack or --two-person: 0,1,1,2,2; else none]
+    #[arg(long, value_name = "N,N,N,N,N", value_delimiter = ',', num_args = 1, value_parser = clap::value_parser!(u64).range(0..=8))]
+    approvals: Vec<u64>,
 }
 
 #[derive(Serialize)]
@@ -63,6 +71,8 @@ struct Made {
     suite: u8,
     officer: MemberId,
     recovery_cards: usize,
+    pack: Option<String>,
+    approvals: [u64; 5],
 }
 
 /// Runs the verb.
@@ -81,15 +91,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let state = globals.state()?;
     let card = globals.card()?;
     let genesis = genesis(&args, &card)?;
+    let packs = Packs::at_hand(globals)?;
+    let pack = args.pack.as_deref().map(|name| super::pack::find(&packs, name, globals.lang())).transpose()?;
     if args.recovery.is_empty() {
         out.note("warning: no recovery card. If every steward of a dataset loses their identity, its data is lost (--recovery CARD)");
     }
-    if args.two_person {
-        out.note(
-            "note: this version has no command yet to propose and approve: grants of level 2 and above will be refused",
-        );
-    } else {
-        out.note("warning: no act needs a second person in this vault (--two-person)");
+    let approvals = genesis.approvals.granted;
+    if approvals == [0; 5] && !args.two_person {
+        out.note("warning: no act needs a second person in this vault (--two-person, --approvals)");
+    }
+    if pack.is_none() {
+        out.note("warning: no rule pack is in force: nothing is checked before a key is sealed; `seqvault pack set cn-sequencing`");
     }
     let custodian = globals.unlock()?;
     let signer = Signer { member: args.member.clone(), card: *card.id(), custodian };
@@ -127,6 +139,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let vault = session::fold_vault(client.as_ref(), &id, &entries).await?;
     let mut session = Session::begin(client, state, vault)?;
+    if let Some(pack) = &pack {
+        set_pack(globals, &mut session, &signer, pack, args.pack.as_deref(), &packs).await?;
+    }
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };
         session.append_vault(&signer, &Body::RoleSet(role)).await?;
@@ -137,8 +152,35 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         suite: card.suite().id(),
         officer: args.member,
         recovery_cards: args.recovery.len(),
+        pack: pack.as_ref().map(|pack| pack.name().to_owned()),
+        approvals,
     };
-    out.result(&made, || format!("vault {id}\n  in {location}, suite {}, first officer {}", made.suite, made.officer))
+    out.result(&made, || {
+        let rules = made.pack.as_ref().map_or_else(String::new, |name| {
+            let counts: Vec<String> = made.approvals.iter().map(ToString::to_string).collect();
+            format!("\n  rules {name}; approvals of a grant by level: {}", counts.join(", "))
+        });
+        format!("vault {id}\n  in {location}, suite {}, first officer {}{rules}", made.suite, made.officer)
+    })
+}
+
+/// Right after the genesis, so that nothing is ever granted in this vault without the rules.
+async fn set_pack(
+    globals: &Globals,
+    session: &mut Session,
+    signer: &Signer,
+    pack: &Pack,
+    named: Option<&str>,
+    packs: &Packs,
+) -> Outcome<()> {
+    if gate::in_force(&session.vault).iter().any(|(name, hash)| name == pack.name() && *hash == pack.hash()) {
+        return Ok(());
+    }
+    if packs.by_hash(&pack.hash()).is_none() {
+        gate::keep_pack(&globals.state()?, pack, Path::new(named.unwrap_or_default()))?;
+    }
+    let name = super::member::text("the pack's name", pack.name())?;
+    session.append_vault(signer, &Body::PackSet(PackSet { hash: pack.hash(), name, on: true })).await.map(drop)
 }
 
 /// A vault whose only entry is the genesis that this command would write, but for its time and nonce: an `init` that was interrupted, which goes on.
@@ -150,7 +192,12 @@ async fn adopt(
 ) -> Outcome<(Arc<dyn Client>, VaultId)> {
     let client = crate::client::open(location, globals).await?;
     let entries = client.entries(&LedgerId::Vault, 0).await?;
-    let [genesis] = entries.as_slice() else { return Err(failure) };
+    let [genesis, rest @ ..] = entries.as_slice() else { return Err(failure) };
+    // At most the rule pack was set as well.
+    let set_pack = |entry: &Bytes| matches!(Entry::parse(entry), Ok(entry) if matches!(&entry.said, Said::Known(said) if matches!(said.body, Body::PackSet(_))));
+    if rest.len() > 1 || !rest.iter().all(set_pack) {
+        return Err(failure);
+    }
     let id = VaultId(entry_hash(None, genesis).0);
     VaultState::fold(&id, &entries).map_err(|e| Failure::integrity(e.to_string()))?;
     let Ok(Said::Known(said)) = Entry::parse(genesis).map(|entry| entry.said) else { return Err(failure) };
@@ -180,11 +227,17 @@ fn genesis(args: &Args, card: &Card) -> Outcome<Genesis> {
     if !others.is_empty() {
         members.push(GenesisMember { cards: others, info: args.info.info()?, member: args.recovery_member.clone() });
     }
-    let approvals = if args.two_person {
-        ApprovalCounts { card_added: 1, dataset_deleted: 1, granted: [0, 1, 1, 2, 2], recovered: 1, released: 1 }
-    } else {
-        ApprovalCounts { card_added: 0, dataset_deleted: 0, granted: [0; 5], recovered: 0, released: 0 }
+    let guarded = args.two_person || args.pack.is_some();
+    let granted = match args.approvals.as_slice() {
+        [] if guarded => [0, 1, 1, 2, 2],
+        [] => [0; 5],
+        given => given.try_into().map_err(|_| {
+            Failure::usage("--approvals: five numbers are needed, one for each level from 1 to 5, such as 0,1,1,2,2")
+        })?,
     };
+    let other = u64::from(args.two_person);
+    let approvals =
+        ApprovalCounts { card_added: other, dataset_deleted: other, granted, recovered: other, released: other };
     Ok(Genesis {
         algorithms: Algorithms::of(card.suite()),
         approvals,

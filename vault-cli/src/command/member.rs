@@ -10,14 +10,16 @@ use vault_core::ids::{CardId, DatasetId, MemberId};
 use vault_core::json::B64;
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
 use vault_core::ledger::statement::{
-    Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberEnrolled, MemberRetired,
-    OfficerRecovered, OrganisationKind, Role, RoleSet, Text, UploaderSet,
+    Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberAmended, MemberEnrolled,
+    MemberRetired, OfficerRecovered, OrganisationKind, Role, RoleSet, Text, UploaderSet,
 };
 use vault_core::ledger::vault::{Member, VaultState};
+use vault_policy::{Lang, Member as MemberFacts};
 
 use super::join::Invitation;
 use crate::client::remote;
 use crate::error::{Failure, Kind, Outcome};
+use crate::facts;
 use crate::output;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
@@ -39,6 +41,20 @@ enum Verb {
         after_help = "Example:\n  seqvault member add anna --card anna.card --organisation \"Example Hospital\" --kind hospital --jurisdiction CN --invitation anna.invite"
     )]
     Add(Add),
+    /// State new facts of a member, or another organisation (officers)
+    #[command(
+        after_help = "Examples:\n  seqvault member amend anna --facts anna.toml\n  seqvault member amend anna --organisation \"Example Hospital\"\n\nWhat is not given stays as it is. Grants that the rules no longer allow then are named by `seqvault due`."
+    )]
+    Amend(Amend),
+    /// Print a commented facts file to fill in
+    #[command(
+        after_help = "Examples:\n  seqvault member template > anna.toml\n  seqvault member template --lang zh > anna.toml"
+    )]
+    Template {
+        /// Filled in, as an example that the pack cn-sequencing allows with the other two
+        #[arg(long)]
+        example: bool,
+    },
     /// Print an invitation for a member: for another machine, after a restore, for a recovery card's keeper
     #[command(
         after_help = "Example:\n  seqvault member invite anna --invitation anna.invite\n\nIt vouches for the vault as this machine sees it now, and carries no secret."
@@ -101,6 +117,34 @@ pub struct InfoArgs {
     jurisdiction: String,
 }
 
+/// Facts of a member, from a file.
+#[derive(ClapArgs, Debug, Clone, Default)]
+struct FactsArgs {
+    /// Facts: a TOML file from `member template`; kind and country may stand there
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// Write a copy of the facts' sealed part, for those who may read it
+    #[arg(long, value_name = "FILE", requires = "facts")]
+    save_sealed: Option<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+struct Amend {
+    /// The member
+    member: MemberId,
+    /// The organisation's name
+    #[arg(long)]
+    organisation: Option<String>,
+    /// What kind of organisation it is
+    #[arg(long)]
+    kind: Option<Kinds>,
+    /// Its country: two capital letters (ISO 3166-1); ZZ if unknown
+    #[arg(long)]
+    jurisdiction: Option<String>,
+    #[command(flatten)]
+    facts: FactsArgs,
+}
+
 #[derive(ValueEnum, Debug, Clone, Copy)]
 enum Kinds {
     Enterprise,
@@ -129,22 +173,79 @@ impl InfoArgs {
     pub fn info(&self) -> Outcome<Info> {
         Ok(Info {
             facts: Facts::default(),
-            jurisdiction: Jurisdiction::parse(&self.jurisdiction).ok_or_else(|| {
-                Failure::usage(format!(
-                    "--jurisdiction {}: use two capital letters, such as CN or DE",
-                    self.jurisdiction
-                ))
-            })?,
-            kind: match self.kind {
-                Kinds::Enterprise => OrganisationKind::Enterprise,
-                Kinds::Hospital => OrganisationKind::Hospital,
-                Kinds::Other => OrganisationKind::Other,
-                Kinds::Regulator => OrganisationKind::Regulator,
-                Kinds::Research => OrganisationKind::Research,
-                Kinds::Team => OrganisationKind::Team,
-            },
+            jurisdiction: jurisdiction(&self.jurisdiction)?,
+            kind: self.kind.kind(),
             organisation: text("--organisation", &self.organisation)?,
         })
+    }
+}
+
+impl Kinds {
+    const fn kind(self) -> OrganisationKind {
+        match self {
+            Self::Enterprise => OrganisationKind::Enterprise,
+            Self::Hospital => OrganisationKind::Hospital,
+            Self::Other => OrganisationKind::Other,
+            Self::Regulator => OrganisationKind::Regulator,
+            Self::Research => OrganisationKind::Research,
+            Self::Team => OrganisationKind::Team,
+        }
+    }
+}
+
+fn jurisdiction(code: &str) -> Outcome<Jurisdiction> {
+    Jurisdiction::parse(code)
+        .ok_or_else(|| Failure::usage(format!("--jurisdiction {code}: use two capital letters, such as CN or DE")))
+}
+
+/// What nobody said on the command line, the facts may say: kind and country stand beside them in the statement and must be the same.
+fn fill(info: &mut Info, facts: &MemberFacts, kind_given: bool, jurisdiction_given: bool) -> Outcome<()> {
+    let record = facts.record();
+    if let Some(code) = record.text("legal.jurisdiction").filter(|_| !jurisdiction_given) {
+        info.jurisdiction = jurisdiction(code)?;
+    }
+    if let Some(word) = record.text("legal.kind").filter(|_| !kind_given) {
+        let kinds = Kinds::value_variants();
+        let of = |kind: &&Kinds| kind.to_possible_value().is_some_and(|value| value.get_name() == word);
+        info.kind = kinds.iter().find(of).copied().unwrap_or(Kinds::Other).kind();
+    }
+    Ok(())
+}
+
+/// Facts of a member that were read and split.
+struct ReadFacts {
+    facts: MemberFacts,
+    stated: facts::Stated,
+}
+
+impl FactsArgs {
+    /// Reads the facts into what is said of a member; `None` if none are given.
+    fn read(
+        &self,
+        globals: &Globals,
+        info: &mut Info,
+        kind_given: bool,
+        jurisdiction_given: bool,
+    ) -> Outcome<Option<ReadFacts>> {
+        let Some(path) = &self.facts else { return Ok(None) };
+        let lang = globals.lang();
+        let read: MemberFacts = facts::read(path, lang)?;
+        fill(info, &read, kind_given, jurisdiction_given)?;
+        let stated = facts::split(&read, lang)?;
+        info.facts = stated.stated.clone();
+        // As every reader will take it.
+        MemberFacts::from_info(info)
+            .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.text().say(lang))))?;
+        Ok(Some(ReadFacts { facts: read, stated }))
+    }
+
+    /// Keeps the sealed part, with the copy that was asked for, and says where it is.
+    fn keep(&self, globals: &Globals, read: Option<&ReadFacts>) -> Outcome<()> {
+        let Some(read) = read else { return Ok(()) };
+        if let Some(told) = read.stated.keep(&globals.state()?, self.save_sealed.as_deref(), globals.lang())? {
+            globals.output().note(&told);
+        }
+        Ok(())
     }
 }
 
@@ -157,6 +258,8 @@ struct Add {
     card: Vec<PathBuf>,
     #[command(flatten)]
     info: InfoArgs,
+    #[command(flatten)]
+    facts: FactsArgs,
     /// Also give it a role in the vault
     #[arg(long, value_enum)]
     role: Vec<VaultRole>,
@@ -231,14 +334,23 @@ enum AnyRole {
     Uploader,
 }
 
+/// Facts of a member, filled in.
+pub(super) const EXAMPLE: &str = include_str!("examples/member.toml");
+
 /// Runs the verb.
 ///
 /// # Errors
 /// If the vault can't be opened or the statement would not count.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    if let Verb::Template { example } = args.verb {
+        let text = if example { EXAMPLE.to_owned() } else { MemberFacts::template(globals.lang()) };
+        return globals.output().line(&text);
+    }
     let mut session = Session::open(globals).await?;
     match args.verb {
+        Verb::Template { .. } => Ok(()),
         Verb::Add(args) => add(globals, &mut session, args).await,
+        Verb::Amend(args) => amend(globals, &mut session, args).await,
         Verb::Invite { member, into } => invite(globals, &session, member, &into),
         Verb::List => list(globals, &session),
         Verb::Show { member } => show(globals, &mut session, &member).await,
@@ -274,8 +386,13 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
             )));
         }
     }
-    let info = args.info.info()?;
+    let mut info = args.info.info()?;
+    let given = |word: &str, default: &str| word != default;
+    let jurisdiction_given = given(&args.info.jurisdiction, "ZZ");
+    let kind_given = !matches!(args.info.kind, Kinds::Other);
+    let read = args.facts.read(globals, &mut info, kind_given, jurisdiction_given)?;
     let signer = session.signer(globals)?;
+    args.facts.keep(globals, read.as_ref())?;
     let seq = match unfinished(&session.vault, &args.member, &cards, &info, &args.role) {
         Some(seq) => seq,
         None => {
@@ -317,8 +434,92 @@ fn unfinished(vault: &VaultState, id: &MemberId, cards: &[Card], info: &Info, ro
     let (member, at) = (vault.member(id)?, vault.last_seq());
     let missing = roles.iter().any(|role| !vault.has_role(role.role(), None, id, at));
     let theirs: BTreeSet<&CardId> = vault.current_cards(id, at).map(|record| record.card.id()).collect();
-    let same = member.info() == Some(info) && theirs == cards.iter().map(Card::id).collect();
+    let same =
+        member.info().is_some_and(|there| is_same(there, info)) && theirs == cards.iter().map(Card::id).collect();
     (missing && same && vault.is_current_member(id, at)).then_some(member.enrolled)
+}
+
+/// Whether two descriptions say the same; the sealed part of facts has another hash each time that it is made.
+fn is_same(a: &Info, b: &Info) -> bool {
+    facts::same_in_the_clear(&a.facts, &b.facts)
+        && (a.jurisdiction.as_str(), a.kind, a.organisation.as_str())
+            == (b.jurisdiction.as_str(), b.kind, b.organisation.as_str())
+}
+
+#[derive(Serialize)]
+struct Amended {
+    member: MemberId,
+    entry: u64,
+    /// What changed in the facts, field by field.
+    changes: Vec<ChangedFact>,
+}
+
+#[derive(Serialize)]
+struct ChangedFact {
+    field: &'static str,
+    before: String,
+    after: String,
+}
+
+async fn amend(globals: &Globals, session: &mut Session, args: Amend) -> Outcome<()> {
+    let (lang, home) = (globals.lang(), globals.state()?);
+    let member = session.vault.member(&args.member).ok_or_else(|| no_member(&args.member))?;
+    let before = member.info().cloned().ok_or_else(|| no_member(&args.member))?;
+    let mut info = before.clone();
+    if let Some(organisation) = &args.organisation {
+        info.organisation = text("--organisation", organisation)?;
+    }
+    if let Some(kind) = args.kind {
+        info.kind = kind.kind();
+    }
+    if let Some(code) = &args.jurisdiction {
+        info.jurisdiction = jurisdiction(code)?;
+    }
+    let read = args.facts.read(globals, &mut info, args.kind.is_some(), args.jurisdiction.is_some())?;
+    if is_same(&before, &info) && read.as_ref().is_none_or(|read| read.stated.sealed.is_none()) {
+        return Err(Failure::new(
+            Kind::Conflict,
+            match lang {
+                Lang::En => format!("nothing of {} would change", args.member),
+                Lang::Zh => format!("{} 没有任何变更", args.member),
+            },
+        ));
+    }
+    MemberFacts::from_info(&info).map_err(|e| facts::stated_failure(args.member.as_str(), &e, lang))?;
+    let changes =
+        read.as_ref().map(|read| changes(&args.member, &before, &read.facts, &home, lang)).unwrap_or_default();
+    for change in &changes {
+        globals.output().note(&format!("{}: {} -> {}", change.field, change.before, change.after));
+    }
+    let signer = session.signer(globals)?;
+    args.facts.keep(globals, read.as_ref())?;
+    let body = MemberAmended { info, member: args.member.clone() };
+    let entry = session.append_vault(&signer, &Body::MemberAmended(body)).await?;
+    let done = Amended { member: args.member, entry, changes };
+    globals.output().result(&done, || match lang {
+        Lang::En => format!("{} is amended; `seqvault due` names grants that the rules no longer allow", done.member),
+        Lang::Zh => format!("{} 已变更；`seqvault due` 列出规则不再允许的授权", done.member),
+    })
+}
+
+/// What changes in the facts, as far as those before are at hand.
+fn changes(
+    member: &MemberId,
+    before: &Info,
+    after: &MemberFacts,
+    home: &crate::state::StateFolder,
+    lang: Lang,
+) -> Vec<ChangedFact> {
+    // What was stated in another form before is no obstacle to stating it well now.
+    let was = facts::known::<MemberFacts>(member.as_str(), &before.facts, None, home, lang)
+        .map_or_else(|_| MemberFacts::unknown(), |known| known.facts);
+    let Ok(amendment) = after.amends(&was, "-") else { return Vec::new() };
+    let one = |change: vault_policy::facts::Change| ChangedFact {
+        field: change.field.path,
+        before: change.before.show(),
+        after: change.after.show(),
+    };
+    amendment.changes.into_iter().map(one).collect()
 }
 
 /// An invitation to the vault as it is now, which is the enrolment or later.
@@ -435,6 +636,7 @@ struct Shown {
     listed: Listed,
     cards_shown: Vec<ShownCard>,
     grants: Vec<ShownGrant>,
+    facts: std::collections::BTreeMap<&'static str, facts::Shown>,
 }
 
 #[derive(Serialize)]
@@ -455,6 +657,12 @@ struct ShownGrant {
 async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcome<()> {
     let member = session.vault.member(id).ok_or_else(|| no_member(id))?;
     let listed = listed(&session.vault, id, member).ok_or_else(|| no_member(id))?;
+    let known = member.info().and_then(|info| {
+        let home = globals.state().ok()?;
+        // Facts of another form are shown by `log`; a member without any is shown without.
+        facts::known::<MemberFacts>(id.as_str(), &info.facts, None, &home, globals.lang()).ok()
+    });
+    let record = known.as_ref().map(|known| known.facts.record());
     let cards_shown = session
         .vault
         .cards_of(id)
@@ -476,7 +684,8 @@ async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcom
             });
         }
     }
-    let shown = Shown { listed, cards_shown, grants };
+    let facts = record.map(|record| facts::shown(record, globals.lang())).unwrap_or_default();
+    let shown = Shown { listed, cards_shown, grants, facts };
     globals.output().result(&shown, || {
         let m = &shown.listed;
         let mut text = format!(
@@ -493,6 +702,9 @@ async fn show(globals: &Globals, session: &mut Session, id: &MemberId) -> Outcom
         }
         for grant in &shown.grants {
             text.push_str(&format!("\n  {}: {}", grant.dataset, grant.status));
+        }
+        for line in record.map(|record| facts::lines(record, globals.lang())).unwrap_or_default() {
+            text.push_str(&format!("\n  {line}"));
         }
         output::printable(&text)
     })?;

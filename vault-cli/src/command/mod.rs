@@ -2,10 +2,15 @@
 //!
 //! To add one: its file, a `mod` line, a variant, an arm. Its help's first line is the doc comment of its `Args`.
 
+pub mod agreement;
+pub mod approve;
+pub mod attest;
 pub mod cat;
 pub mod dataset;
+pub mod decide;
 pub mod demo;
 pub mod doctor;
+pub mod due;
 pub mod get;
 pub mod grant;
 pub mod identity;
@@ -15,13 +20,19 @@ pub mod log;
 pub mod ls;
 pub mod member;
 pub mod open;
+pub mod pack;
+pub mod propose;
 pub mod put;
 pub mod revoke;
 pub mod rm;
 pub mod rotate;
 pub mod seal;
 pub mod serve;
+pub mod suspend;
 pub mod verify;
+pub mod waiting;
+pub mod withdraw;
+pub mod zh;
 
 use crate::error::Outcome;
 use crate::settings::Globals;
@@ -45,6 +56,8 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Dataset(dataset::Args),
     #[allow(missing_docs, reason = "as above")]
+    Pack(pack::Args),
+    #[allow(missing_docs, reason = "as above")]
     Put(put::Args),
     #[allow(missing_docs, reason = "as above")]
     Ls(ls::Args),
@@ -55,11 +68,29 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Rm(rm::Args),
     #[allow(missing_docs, reason = "as above")]
+    Decide(decide::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Propose(propose::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Approve(approve::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Waiting(waiting::Args),
+    #[allow(missing_docs, reason = "as above")]
     Grant(grant::Args),
     #[allow(missing_docs, reason = "as above")]
     Revoke(revoke::Args),
     #[allow(missing_docs, reason = "as above")]
     Rotate(rotate::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Suspend(suspend::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Withdraw(withdraw::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Due(due::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Agreement(agreement::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Attest(attest::Args),
     #[allow(missing_docs, reason = "as above")]
     Log(log::Args),
     #[allow(missing_docs, reason = "as above")]
@@ -89,6 +120,7 @@ impl Command {
             Self::Init(_)
             | Self::Join(_)
             | Self::Member(_)
+            | Self::Pack(_)
             | Self::Dataset(_)
             | Self::Grant(_)
             | Self::Rotate(_)
@@ -111,14 +143,24 @@ impl Command {
             Self::Join(args) => join::run(globals, args).await,
             Self::Member(args) => member::run(globals, args).await,
             Self::Dataset(args) => dataset::run(globals, args).await,
+            Self::Pack(args) => pack::run(globals, args).await,
             Self::Put(args) => put::run(globals, args).await,
             Self::Ls(args) => ls::run(globals, args).await,
             Self::Get(args) => get::run(globals, args).await,
             Self::Cat(args) => cat::run(globals, args).await,
             Self::Rm(args) => rm::run(globals, args).await,
+            Self::Decide(args) => decide::run(globals, args).await,
+            Self::Propose(args) => propose::run(globals, args).await,
+            Self::Approve(args) => approve::run(globals, args).await,
+            Self::Waiting(args) => waiting::run(globals, args).await,
             Self::Grant(args) => grant::run(globals, args).await,
             Self::Revoke(args) => revoke::run(globals, args).await,
             Self::Rotate(args) => rotate::run(globals, args).await,
+            Self::Withdraw(args) => withdraw::run(globals, args).await,
+            Self::Due(args) => due::run(globals, args).await,
+            Self::Suspend(args) => suspend::run(globals, args).await,
+            Self::Agreement(args) => agreement::run(globals, args).await,
+            Self::Attest(args) => attest::run(globals, args).await,
             Self::Log(args) => log::run(globals, args).await,
             Self::Verify(args) => verify::run(globals, args).await,
             Self::Demo(args) => demo::run(globals, args).await,

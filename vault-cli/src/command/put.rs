@@ -90,6 +90,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if dataset.is_stale(&session.vault, session.at()) {
         return Err(commit::stale(&dataset));
     }
+    super::due::warn_of(globals, &mut session, &dataset).await?;
     let mut found = walk_arguments(&args)?;
     let left_out: Vec<String> = found.skipped.iter().map(|s| format!("{} ({})", s.path.display(), s.kind)).collect();
     for item in &left_out {

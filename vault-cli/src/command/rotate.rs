@@ -53,6 +53,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if !dataset.is_steward(&session.vault, &me, session.at().vault) {
         return Err(Failure::refused(format!("{me} is no steward of {}: only stewards rotate", args.dataset)));
     }
+    super::due::warn_of(globals, &mut session, &dataset).await?;
     let signer = session.signer(globals)?;
     let unfinished = args.reencrypt && crate::reencrypt::is_unfinished(&dataset);
     let goal = if unfinished { Goal::settle(&dataset) } else { Goal::rotate(&dataset) };

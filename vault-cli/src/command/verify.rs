@@ -13,10 +13,12 @@ use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::seen::SeenLedger;
 use vault_core::pack::{PACK_LEN, PackList};
+use vault_policy::ledger as ledger_gate;
 
 use crate::client::Client;
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
+use crate::gate::Packs;
 use crate::output;
 use crate::session::Session;
 use crate::settings::Globals;
@@ -26,10 +28,10 @@ const PACKS_AT_ONCE: usize = 2;
 /// No seal of any suite is longer.
 const MAX_SEAL: u64 = 4096;
 
-/// Check the signatures and the chain of every ledger; with --data also every stored byte
+/// Check the signatures and the chain of every ledger, and every grant against the rules of its time; with --data also every stored byte
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  seqvault verify\n  seqvault verify run-42 --data\n\nNeeds no key and no passphrase: anybody with the folder and an invitation can run it."
+    after_help = "Examples:\n  seqvault verify\n  seqvault verify run-42 --data\n\nNeeds no key and no passphrase: anybody with the folder and an invitation can run it. Grants are decided again from the ledger, with the packs that were in force then: exit code 4 if the rules did not allow one."
 )]
 pub struct Args {
     /// Only this dataset
@@ -54,6 +56,8 @@ struct Ledger {
     head: Option<EntryHash>,
     void: Vec<VoidEntry>,
     problems: Vec<String>,
+    /// Entries that the rules of their time did not allow.
+    rules: Vec<String>,
     /// Objects that a server does not release to this identity.
     withheld: u64,
 }
@@ -69,6 +73,7 @@ struct VoidEntry {
 /// # Errors
 /// If a ledger forks, was rolled back, or a stored object is not what was signed.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let packs = Packs::at_hand(globals)?;
     let mut session = Session::open_even_if_stopped(globals).await?;
     let vault = &session.vault;
     let mut problems = Problems::of(vault.stop());
@@ -99,6 +104,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             }
             Ok(Some(state)) => {
                 let mut problems = Problems::of(state.stop());
+                problems.rules = audit(globals, &mut session, &packs, &state).await?;
                 behind(&session, &seen, &state.ledger(), state.judged(), &mut problems);
                 if args.data {
                     let (client, vault) = (session.client.as_ref(), session.vault.id());
@@ -117,9 +123,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         ledgers.push(one);
     }
     let sound = ledgers.iter().all(|l| l.problems.is_empty());
+    let lawful = ledgers.iter().all(|l| l.rules.is_empty());
     let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, sound };
     globals.output().result(&report, || text_of(&report, args.data))?;
-    if sound { Ok(()) } else { Err(Failure::integrity("not everything is as it was signed")) }
+    match (sound, lawful) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::refused(
+            "everything is as it was signed, and not everything is as the rules in force demanded",
+        )
+        .hint("`seqvault revoke` ends such a grant; ask its author how it came to be")),
+        (false, _) => Err(Failure::integrity("not everything is as it was signed")),
+    }
 }
 
 /// The datasets that are listed, were seen here, or were seen by an officer.
@@ -139,20 +153,34 @@ fn behind(session: &Session, seen: &[SeenLedger], ledger: &LedgerId, judged: &[J
 }
 
 fn ledger(ledger: LedgerId, judged: &[Judged], problems: Problems) -> Ledger {
-    let Problems { found: problems, withheld } = problems;
+    let Problems { found: problems, rules, withheld } = problems;
     let void = (0u64..)
         .zip(judged)
         .filter_map(
             |(seq, j)| if let Verdict::Void(reason) = j.verdict { Some(VoidEntry { seq, reason }) } else { None },
         )
         .collect();
-    Ledger { ledger, entries: judged.len(), head: judged.last().map(|j| j.hash), void, problems, withheld }
+    Ledger { ledger, entries: judged.len(), head: judged.last().map(|j| j.hash), void, problems, rules, withheld }
+}
+
+/// Asks the gate again about every entry of a dataset's ledger, under the packs of its time. Nothing in a vault that never had one.
+async fn audit(globals: &Globals, session: &mut Session, packs: &Packs, state: &DatasetState) -> Outcome<Vec<String>> {
+    let entries = session.client.entries(&state.ledger(), 0).await?;
+    // Only what was judged: an entry that came since is the next look's.
+    let entries = entries.get(..state.judged().len()).unwrap_or(&entries);
+    let exposures = session.exposures().await?;
+    let findings = ledger_gate::audit(&session.vault, &exposures, state.id(), entries, packs.as_slice());
+    Ok(findings.iter().map(|finding| super::due::found(finding, globals.lang())).collect())
 }
 
 fn text_of(report: &Report, data: bool) -> String {
     let mut text = format!("vault {}", report.vault);
     for l in &report.ledgers {
-        let mark = if l.problems.is_empty() { "ok" } else { "NOT SOUND" };
+        let mark = match (l.problems.is_empty(), l.rules.is_empty()) {
+            (true, true) => "ok",
+            (true, false) => "AGAINST THE RULES",
+            (false, _) => "NOT SOUND",
+        };
         text.push_str(&format!("\n{mark}  {}: {} entries", l.ledger, l.entries));
         if let Some(head) = &l.head {
             text.push_str(&format!(", head {head}"));
@@ -160,7 +188,7 @@ fn text_of(report: &Report, data: bool) -> String {
         for v in &l.void {
             text.push_str(&format!("\n    entry {} is void and changed nothing: {}", v.seq, v.reason));
         }
-        for problem in &l.problems {
+        for problem in l.problems.iter().chain(&l.rules) {
             text.push_str(&format!("\n    {problem}"));
         }
         if l.withheld > 0 {
@@ -297,13 +325,15 @@ async fn check_sha256(
 #[derive(Default)]
 struct Problems {
     found: Vec<String>,
+    /// Entries that the rules of their time did not allow.
+    rules: Vec<String>,
     /// Objects that a server gives to others alone: seals of others, headers and tables without a grant.
     withheld: u64,
 }
 
 impl Problems {
     fn of(stop: Option<&Stop>) -> Self {
-        Self { found: stop.map(ToString::to_string).into_iter().collect(), withheld: 0 }
+        Self { found: stop.map(ToString::to_string).into_iter().collect(), ..Self::default() }
     }
 
     fn push(&mut self, problem: String) {

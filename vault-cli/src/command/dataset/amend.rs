@@ -1,0 +1,462 @@
+//! `seqvault dataset amend`: new facts or another level: what changed, which level that asks for, which grants stand no longer. Spec 5.3.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ledger::dataset::{DatasetState, GrantOrigin};
+use vault_core::ledger::exposure::ExposureState;
+use vault_core::ledger::statement::{Body, FactsAmended, MemberReservation, Reserved, Statement, Text};
+use vault_policy::facts::{Amendment, NoAmendment};
+use vault_policy::gate::{Exposure, Outcome as Verdict, Place, Stated};
+use vault_policy::ledger::{self, Refusal};
+use vault_policy::{Case, Dataset, Lang, decide};
+
+use super::super::member::text;
+use super::super::suspend::names;
+use super::grade;
+use crate::error::{Failure, Kind, Outcome};
+use crate::facts::{self, Known};
+use crate::gate::{self, Packs, Placed};
+use crate::session::{ATTEMPTS, Landed, Session, Signer};
+use crate::settings::Globals;
+
+/// What is amended.
+#[derive(ClapArgs, Debug)]
+pub(super) struct Amend {
+    /// The dataset
+    dataset: DatasetId,
+    /// The new facts, all of them: a TOML file from `dataset template`
+    #[arg(long, value_name = "FILE", required_unless_present = "level")]
+    facts: Option<PathBuf>,
+    /// The level [default: as it is, or higher if the facts ask for that]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=5))]
+    level: Option<u64>,
+    /// Why; recorded, and visible to whoever holds the vault
+    #[arg(long)]
+    why: String,
+    /// Write a copy of the facts' sealed part, for those who may read it
+    #[arg(long, value_name = "FILE", requires = "facts")]
+    save_sealed: Option<PathBuf>,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dataset: DatasetId,
+    changes: Vec<Changed>,
+    level_before: u64,
+    level: u64,
+    /// Grants that the rules do not support under the new facts.
+    suspended: Vec<MemberId>,
+    /// Grants for which the added persons are counted.
+    counted_anew: Vec<MemberId>,
+    entry: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    field: &'static str,
+    before: String,
+    after: String,
+}
+
+/// What will be stated.
+struct New {
+    facts: vault_core::ledger::statement::Facts,
+    level: u64,
+    why: Text,
+}
+
+/// What becomes of grants.
+#[derive(Default, PartialEq, Eq)]
+struct Effects {
+    suspends: BTreeSet<MemberId>,
+    counts: BTreeSet<MemberId>,
+}
+
+pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -> Outcome<()> {
+    let (lang, out, home) = (globals.lang(), globals.output(), globals.state()?);
+    let why = text("--why", &args.why)?;
+    let packs = Packs::at_hand(globals)?;
+    let mut state = session.dataset(&args.dataset).await?;
+    let me = session.member_of(&globals.card()?)?;
+    if !state.is_steward(&session.vault, &me, session.at().vault) {
+        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards amend its facts", args.dataset)));
+    }
+    let before = before(&state, &home, lang)?;
+    let (mut stated, mut changes) = (None, Vec::new());
+    let (mut new_facts, mut level) = (state.facts().clone(), args.level.unwrap_or(state.level()));
+    if let Some(path) = &args.facts {
+        let after: Dataset = facts::read(path, lang)?;
+        let amendment = match after.amends(&before.facts, &args.why) {
+            Ok(amendment) => Some(amendment),
+            // The sealed part may have changed where it is not at hand; the level may change alone.
+            Err(NoAmendment::Nothing) if !before.whole || level != state.level() => None,
+            Err(e) => return Err(Failure::usage(e.text().say(lang).to_owned())),
+        };
+        if !before.whole {
+            out.note(match lang {
+                Lang::En => {
+                    "note: the sealed part of the present facts is not at hand: its answers are shown as unknown before"
+                }
+                Lang::Zh => "提示：现有事实的密封部分不在本机，其变更前的答案显示为未知",
+            });
+        }
+        changes = amendment.as_ref().map(changed).unwrap_or_default();
+        if args.level.is_none() {
+            level = level.max(grade::level_of(&after));
+        }
+        if let Some(said) = grade::too_low(&after, level, lang) {
+            out.note(&said);
+        }
+        let made = facts::split(&after, lang)?;
+        new_facts = made.stated.clone();
+        stated = Some(made);
+    } else if level == state.level() {
+        return Err(Failure::usage(NoAmendment::Nothing.text().say(lang).to_owned()));
+    } else if let Ok(facts) = Dataset::from_statement(&new_facts)
+        && let Some(said) = grade::too_low(&facts, level, lang)
+    {
+        out.note(&said);
+    }
+    for change in &changes {
+        out.note(&format!("{}: {} -> {}", change.field, change.before, change.after));
+    }
+    let new = New { facts: new_facts, level, why };
+    let effects = effects(session, &packs, &state, &new, &me, lang).await?;
+    tell(globals, &state, &new, &effects);
+    let mut done = Done {
+        dataset: args.dataset,
+        changes,
+        level_before: state.level(),
+        level,
+        suspended: effects.suspends.iter().cloned().collect(),
+        counted_anew: effects.counts.iter().cloned().collect(),
+        entry: None,
+    };
+    if args.dry_run {
+        return out.result(&done, || match lang {
+            Lang::En => "nothing was done".to_owned(),
+            Lang::Zh => "未执行任何操作".to_owned(),
+        });
+    }
+    let signer = session.signer(globals)?;
+    let told = stated.as_ref().map(|stated| stated.keep(&home, args.save_sealed.as_deref(), lang)).transpose()?;
+    if let Some(told) = told.flatten() {
+        out.note(&told);
+    }
+    let mut placed = Vec::new();
+    let amended = append(session, &signer, &packs, &mut state, &new, effects, &mut placed, lang).await;
+    if let Err(failure) = &amended
+        && failure.kind != Kind::Storage
+    {
+        for item in placed {
+            let placed = Placed { reservation: Some(item.reservation), export: None };
+            gate::cancel(session, &signer, &mut state, &placed).await;
+        }
+    }
+    done.entry = Some(amended?);
+    out.result(&done, || text_of(&done, lang))
+}
+
+/// The present facts; what is not of the rules' form counts as unknown.
+fn before(state: &DatasetState, home: &crate::state::StateFolder, lang: Lang) -> Outcome<Known<Dataset>> {
+    let stated = state.facts();
+    if stated.0.contains_key("schema") {
+        return facts::known(state.id().as_str(), stated, None, home, lang);
+    }
+    Ok(Known { facts: Dataset::unknown(), whole: true })
+}
+
+fn changed(amendment: &Amendment) -> Vec<Changed> {
+    let one = |change: &vault_policy::facts::Change| Changed {
+        field: change.field.path,
+        before: change.before.show(),
+        after: change.after.show(),
+    };
+    amendment.changes.iter().map(one).collect()
+}
+
+fn body(new: &New, suspends: &BTreeSet<MemberId>, reservations: Vec<MemberReservation>) -> FactsAmended {
+    FactsAmended {
+        facts: new.facts.clone(),
+        level: new.level,
+        reservations,
+        suspends: suspends.iter().cloned().collect(),
+        why: new.why.clone(),
+    }
+}
+
+/// Asks the gate, as every reader will: each grant that it finds wanting is suspended, or counted anew if that is all it needs.
+async fn effects(
+    session: &mut Session,
+    packs: &Packs,
+    state: &DatasetState,
+    new: &New,
+    me: &MemberId,
+    lang: Lang,
+) -> Outcome<Effects> {
+    let mut wanting = Effects::default();
+    let none = BTreeSet::new();
+    let all = wants(session, packs, state, new, me, &none, &[], lang).await?;
+    for member in all {
+        if stands_if_counted(session, packs, state, new, &member, lang).await? {
+            wanting.counts.insert(member);
+        } else {
+            wanting.suspends.insert(member);
+        }
+    }
+    Ok(wanting)
+}
+
+/// The grants that do not stand under the new facts with these reservations, besides those that are suspended anyway.
+#[allow(clippy::too_many_arguments, reason = "what is asked about, by whom and under what: each is another thing")]
+async fn wants(
+    session: &mut Session,
+    packs: &Packs,
+    state: &DatasetState,
+    new: &New,
+    me: &MemberId,
+    suspends: &BTreeSet<MemberId>,
+    reservations: &[MemberReservation],
+    lang: Lang,
+) -> Outcome<BTreeSet<MemberId>> {
+    let exposures = session.exposures().await?;
+    let (mut found, mut suspends) = (BTreeSet::new(), suspends.clone());
+    let Some(card) = session.vault.current_cards(me, session.vault.last_seq()).next().map(|record| *record.card.id())
+    else {
+        return Ok(found);
+    };
+    loop {
+        // Nobody signs it: it is what the gate would be asked about.
+        let statement = Statement {
+            author: me.clone(),
+            body: Body::FactsAmended(body(new, &suspends, reservations.to_vec())),
+            card,
+            ledger: state.ledger(),
+            prev: state.head().map(|head| head.hash),
+            seq: state.judged().len() as u64,
+            time: session.at().time,
+            vault: Some(*session.vault.id()),
+            vault_head: session.vault.head(),
+        };
+        match ledger::check(&session.vault, &exposures, state, &statement, packs.as_slice()) {
+            Ok(()) => return Ok(found),
+            Err(Refusal::Suspend(member)) => {
+                found.insert(member.clone());
+                if !suspends.insert(member) {
+                    return Ok(found);
+                }
+            }
+            Err(refusal) => return Err(gate::refused(&refusal, lang)),
+        }
+    }
+}
+
+/// Whether the rules allow a standing grant under the new facts once the persons that are added are counted.
+async fn stands_if_counted(
+    session: &mut Session,
+    packs: &Packs,
+    state: &DatasetState,
+    new: &New,
+    member: &MemberId,
+    lang: Lang,
+) -> Outcome<bool> {
+    let exposures = session.exposures().await?;
+    let at = session.at();
+    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| gate::refused(&e, lang))?;
+    let grant = state.grants().get(member).filter(|grant| grant.origin == GrantOrigin::Granted);
+    let info = session.vault.member(member).and_then(|member| member.info_at(at.vault));
+    let (Some(grant), Some(info)) = (grant, info) else { return Ok(false) };
+    let (Ok(dataset), Ok(member_facts), Ok(grant_facts)) =
+        (Stated::dataset(&new.facts), Stated::member(info), Stated::grant(&grant.facts))
+    else {
+        return Ok(false);
+    };
+    let total = |ledger: Option<Digest>| {
+        let (before, added) = count(ledger.and_then(|ledger| exposures.of(&ledger)), state.id(), dataset.facts())?;
+        Some(before.saturating_add(added))
+    };
+    let case = Case {
+        place: Place { dataset: state.id(), member, reservation: None, export: None },
+        dataset: &dataset,
+        member: &member_facts,
+        grant: &grant_facts,
+        level: u8::try_from(new.level).unwrap_or(u8::MAX),
+        grade_confirmed: false,
+        exposure: Exposure {
+            recipient: total(ledger::recipient_ledger(member_facts.facts())),
+            exported_this_year: total(ledger::export_ledger(dataset.facts(), at.time, &in_force)),
+        },
+        now: at.time,
+    };
+    let decision = decide(&case, &in_force);
+    Ok(decision.outcome == Verdict::Allow && (decision.counted || decision.exported))
+}
+
+/// The total of an exposure ledger, and what the dataset adds to it under its new facts.
+fn count(state: Option<&ExposureState>, dataset: &DatasetId, facts: &Dataset) -> Option<(u64, u64)> {
+    let persons = facts.record().number("subjects.count")?;
+    let (mut total, mut before) = (0, 0u64);
+    if let Some(state) = state {
+        total = state.total();
+        let standing = state.reserved().values().filter(|one| one.dataset == *dataset && one.stands_at(u64::MAX));
+        before = standing.fold(0, |sum, one| sum.saturating_add(one.added));
+    }
+    Some((total, persons.saturating_sub(before)))
+}
+
+/// Says, before anybody is asked for a passphrase, what becomes of the level and of each grant.
+fn tell(globals: &Globals, state: &DatasetState, new: &New, effects: &Effects) {
+    let (lang, out) = (globals.lang(), globals.output());
+    let list = |members: &BTreeSet<MemberId>| names(&members.iter().cloned().collect::<Vec<_>>());
+    if new.level != state.level() {
+        out.note(&match lang {
+            Lang::En => format!("level {} -> {}", state.level(), new.level),
+            Lang::Zh => format!("级别 {} -> {}", state.level(), new.level),
+        });
+    }
+    if state.confirmed().is_some() {
+        out.note(match lang {
+            Lang::En => "the confirmation of the grading ends with this: it was for the facts before",
+            Lang::Zh => "原定级确认随之失效：其针对的是变更前的事实",
+        });
+    }
+    if !effects.suspends.is_empty() {
+        crate::output::warn(&match lang {
+            Lang::En => format!(
+                "will be suspended, because the rules do not allow them under these facts: {}",
+                list(&effects.suspends)
+            ),
+            Lang::Zh => format!("以下授权按新的事实不被规则允许，将暂停：{}", list(&effects.suspends)),
+        });
+    }
+    if !effects.counts.is_empty() {
+        out.note(&match lang {
+            Lang::En => format!("the persons added will be counted for: {}", list(&effects.counts)),
+            Lang::Zh => format!("新增人数将计入：{}", list(&effects.counts)),
+        });
+    }
+}
+
+/// Reserves and appends; what was reserved is in `placed`, to be taken back if it fails.
+#[allow(clippy::too_many_arguments, reason = "who, where, what, and what of it is done: each is another thing")]
+async fn append(
+    session: &mut Session,
+    signer: &Signer,
+    packs: &Packs,
+    state: &mut DatasetState,
+    new: &New,
+    said: Effects,
+    placed: &mut Vec<MemberReservation>,
+    lang: Lang,
+) -> Outcome<u64> {
+    for member in &said.counts {
+        reserve(session, signer, packs, state, new, member, placed, lang).await?;
+    }
+    for _ in 0..ATTEMPTS {
+        let wanting = wants(session, packs, state, new, &signer.member, &said.suspends, placed, lang).await?;
+        if !wanting.is_empty() {
+            let list = names(&wanting.into_iter().collect::<Vec<_>>());
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("meanwhile it became clear that the rules do not allow under these facts: {list}"),
+            )
+            .hint("run the same command again: it says which grants it suspends before it does"));
+        }
+        // A grant that ended meanwhile can't be suspended any more.
+        let suspends =
+            said.suspends.iter().filter(|member| super::super::grant::is_given(state, member)).cloned().collect();
+        let body = Body::FactsAmended(body(new, &suspends, placed.clone()));
+        if let Landed::Yes { seq, .. } = session.append(signer, state, body).await? {
+            return Ok(seq);
+        }
+    }
+    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", state.id()))
+        .hint("run the same command again"))
+}
+
+/// Reserves what the new facts add, in the ledgers in which the grant is counted.
+#[allow(clippy::too_many_arguments, reason = "as above")]
+async fn reserve(
+    session: &mut Session,
+    signer: &Signer,
+    packs: &Packs,
+    state: &DatasetState,
+    new: &New,
+    member: &MemberId,
+    placed: &mut Vec<MemberReservation>,
+    lang: Lang,
+) -> Outcome<()> {
+    let facts = Dataset::from_statement(&new.facts).map_err(|e| facts::stated_failure("facts", &e, lang))?;
+    let at = session.at();
+    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| gate::refused(&e, lang))?;
+    let info = session.vault.member(member).and_then(|member| member.info_at(at.vault));
+    let recipient = info.and_then(|info| vault_policy::Member::from_info(info).ok());
+    let grant = state.grants().get(member);
+    let held = |ledger: &Digest| {
+        let ledger = LedgerId::Exposure(*ledger);
+        let traced = grant
+            .and_then(|grant| grant.trace.as_ref())
+            .and_then(|trace| vault_policy::gate::Trace::parse(trace).ok())
+            .and_then(|trace| trace.export());
+        let cited = grant.and_then(|grant| grant.reservation.clone());
+        cited.into_iter().chain(traced).any(|one| one.ledger == ledger)
+    };
+    let ledgers =
+        [recipient.as_ref().and_then(ledger::recipient_ledger), ledger::export_ledger(&facts, at.time, &in_force)];
+    for ledger in ledgers.into_iter().flatten() {
+        let mut landed = false;
+        for _ in 0..ATTEMPTS {
+            let exposures = session.exposures().await?;
+            let Some((total, added)) = count(exposures.of(&ledger), state.id(), &facts) else { break };
+            // A ledger that counts the grant already, and all of its persons, needs nothing more.
+            if added == 0 && held(&ledger) {
+                landed = true;
+                break;
+            }
+            let body = Body::Reserved(Reserved {
+                added,
+                dataset: state.id().clone(),
+                member: member.clone(),
+                subjects: None,
+                total: total.saturating_add(added),
+            });
+            if let Some(reservation) = session.append_exposure(signer, ledger, body).await? {
+                placed.push(MemberReservation { member: member.clone(), reservation });
+                landed = true;
+                break;
+            }
+        }
+        if !landed {
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"),
+            )
+            .hint("run the same command again"));
+        }
+    }
+    Ok(())
+}
+
+fn text_of(done: &Done, lang: Lang) -> String {
+    let mut text = match lang {
+        Lang::En => format!("the facts of {} are amended, level {}", done.dataset, done.level),
+        Lang::Zh => format!("{} 的事实已变更，级别 {}", done.dataset, done.level),
+    };
+    if !done.suspended.is_empty() {
+        let list = names(&done.suspended);
+        text.push_str(&match lang {
+            Lang::En => {
+                format!("\nsuspended: {list}; new uploads wait until a steward runs `seqvault rotate {}`", done.dataset)
+            }
+            Lang::Zh => format!("\n已暂停：{list}；在管理者运行 `seqvault rotate {}` 之前不接受新的上传", done.dataset),
+        });
+    }
+    text
+}

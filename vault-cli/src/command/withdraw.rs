@@ -1,0 +1,220 @@
+//! `seqvault withdraw`: consent withdrawn or purpose over: grants are suspended at once, and what has to follow is led through. Spec 5.3.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use vault_core::ids::{DatasetId, Digest, MemberId};
+use vault_core::ledger::dataset::DatasetState;
+use vault_core::ledger::statement::{Body, ConsentWithdrawn};
+use vault_policy::Lang;
+
+use super::grant::is_given;
+use super::member::text;
+use super::suspend::{check_grants, check_right, names};
+use crate::error::{Failure, Outcome};
+use crate::facts;
+use crate::output;
+use crate::session::Session;
+use crate::settings::Globals;
+
+/// State that consent was withdrawn or the purpose is over; suspends grants at once (officers, stewards)
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  seqvault withdraw run-42 --reason \"consent withdrawn by the participants\"\n  seqvault withdraw run-42 anna --reason \"purpose reached\"\n  seqvault withdraw run-42 --status\n\nWithout members it suspends every grant but those of stewards. Three facts are shown for each member, because none implies another: the header is revoked (no key that is still needed is sealed to it), the body is re-keyed (new keys and bytes), destruction is attested (the member's own word)."
+)]
+pub struct Args {
+    /// The dataset
+    dataset: DatasetId,
+    /// Only these members
+    #[arg(conflicts_with = "status")]
+    members: Vec<MemberId>,
+    /// Why; recorded, and visible to whoever holds the vault: name no patient
+    #[arg(long, required_unless_present = "status")]
+    reason: Option<String>,
+    /// The set of subjects that it concerns: a file, whose hash is recorded
+    #[arg(long, value_name = "FILE", conflicts_with = "status")]
+    subjects: Option<PathBuf>,
+    /// Show what has followed
+    #[arg(long)]
+    status: bool,
+}
+
+/// A withdrawal and what has followed.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    pub(super) entry: u64,
+    pub(super) time: u64,
+    author: MemberId,
+    pub(super) reason: String,
+    subjects: Option<Digest>,
+    pub(super) members: Vec<Followed>,
+    pub(super) finished: bool,
+}
+
+/// The three facts of a member.
+#[derive(Debug, Serialize)]
+pub(super) struct Followed {
+    pub(super) member: MemberId,
+    granted_again: bool,
+    header_revoked: bool,
+    bodies_rekeyed: u64,
+    bodies: u64,
+    destruction_attested: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dataset: DatasetId,
+    suspended: Vec<MemberId>,
+    entry: u64,
+    next: Vec<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// If a member has no grant, or the statement would not count.
+pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
+    let lang = globals.lang();
+    let mut session = Session::open(globals).await?;
+    let mut dataset = session.dataset(&args.dataset).await?;
+    if args.status {
+        let shown = shown(&dataset);
+        return globals.output().result(&shown, || {
+            if shown.is_empty() {
+                return match lang {
+                    Lang::En => format!("{}: no withdrawal", args.dataset),
+                    Lang::Zh => format!("{}：没有撤回", args.dataset),
+                };
+            }
+            output::printable(&shown.iter().map(|one| lines(one, lang)).collect::<Vec<_>>().join("\n"))
+        });
+    }
+    let reason = text("--reason", args.reason.as_deref().unwrap_or_default())?;
+    if reason.as_str().trim().is_empty() {
+        return Err(Failure::usage("--reason: say why"));
+    }
+    let subjects = args.subjects.as_deref().map(facts::document_hash).transpose()?;
+    check_grants(&dataset, &args.members)?;
+    check_right(globals, &session, &dataset)?;
+    let members = if args.members.is_empty() { everybody(&session, &dataset) } else { args.members };
+    globals.output().note(&match lang {
+        Lang::En => {
+            format!("will be suspended: {}", if members.is_empty() { "nobody".to_owned() } else { names(&members) })
+        }
+        Lang::Zh => format!("将暂停：{}", if members.is_empty() { "无".to_owned() } else { names(&members) }),
+    });
+    let signer = session.signer(globals)?;
+    let body =
+        Body::ConsentWithdrawn(ConsentWithdrawn { members: members.iter().cloned().collect(), reason, subjects });
+    let (entry, _) = session.append_always(&signer, &mut dataset, &body).await?;
+    let done = Done { next: next(&args.dataset, lang), dataset: args.dataset, suspended: members, entry };
+    globals.output().result(&done, || {
+        let mut text = match lang {
+            Lang::En => format!(
+                "withdrawn on {}; suspended at once: {}\nwhat has to follow:",
+                done.dataset,
+                names(&done.suspended)
+            ),
+            Lang::Zh => format!("{} 已登记撤回；即时暂停：{}\n后续须完成：", done.dataset, names(&done.suspended)),
+        };
+        for step in &done.next {
+            text.push_str(&format!("\n  {step}"));
+        }
+        text
+    })
+}
+
+/// Everybody with a grant who is no steward.
+fn everybody(session: &Session, dataset: &DatasetState) -> Vec<MemberId> {
+    let at = session.vault.last_seq();
+    let given = dataset.grants().keys().filter(|member| is_given(dataset, member));
+    given.filter(|member| !dataset.is_steward(&session.vault, member, at)).cloned().collect()
+}
+
+fn next(id: &DatasetId, lang: Lang) -> Vec<String> {
+    match lang {
+        Lang::En => vec![
+            format!(
+                "seqvault rotate {id} --reencrypt       a steward: no key that is still needed stays with them, and new keys and bytes"
+            ),
+            format!(
+                "seqvault rm {id} PATTERN               a steward: what the withdrawal concerns goes out of view, and is deleted by `doctor --repair`"
+            ),
+            format!(
+                "seqvault dataset amend {id} --facts …  a steward: the facts say so (consent.withdrawn, consent.purpose_over)"
+            ),
+            format!("seqvault attest {id} --scope …         each of them: its copies are destroyed"),
+            format!("seqvault withdraw {id} --status        what has followed; `seqvault due` names what has not"),
+        ],
+        Lang::Zh => vec![
+            format!("seqvault rotate {id} --reencrypt       管理者：收回仍在使用的密钥，并更换文件密钥和密文"),
+            format!("seqvault rm {id} PATTERN               管理者：移除撤回所涉文件，由 `doctor --repair` 删除"),
+            format!(
+                "seqvault dataset amend {id} --facts …  管理者：在事实中写明（consent.withdrawn、consent.purpose_over）"
+            ),
+            format!("seqvault attest {id} --scope …         各接收方：声明副本已销毁"),
+            format!("seqvault withdraw {id} --status        查看进展；`seqvault due` 列出未完成事项"),
+        ],
+    }
+}
+
+/// The withdrawals of a dataset.
+pub(super) fn shown(dataset: &DatasetState) -> Vec<Shown> {
+    let one = |withdrawal: &vault_core::ledger::dataset::Withdrawal| {
+        let followed: Vec<_> = dataset.withdrawal_progress(withdrawal).collect();
+        Shown {
+            entry: withdrawal.seq,
+            time: withdrawal.time,
+            author: withdrawal.author.clone(),
+            reason: withdrawal.reason.clone(),
+            subjects: withdrawal.subjects,
+            finished: followed.iter().all(|(_, progress)| progress.is_finished()),
+            members: followed
+                .into_iter()
+                .map(|(member, progress)| Followed {
+                    member: member.clone(),
+                    granted_again: progress.granted_again,
+                    header_revoked: progress.header_revoked,
+                    bodies_rekeyed: progress.rekeyed.done,
+                    bodies: progress.rekeyed.all,
+                    destruction_attested: progress.destroyed.is_some(),
+                })
+                .collect(),
+        }
+    };
+    dataset.withdrawals().iter().map(one).collect()
+}
+
+/// A withdrawal for people.
+pub(super) fn lines(one: &Shown, lang: Lang) -> String {
+    let (time, reason) = (output::time(one.time), &one.reason);
+    let mut lines = vec![match lang {
+        Lang::En => format!("withdrawn {time}: {reason}"),
+        Lang::Zh => format!("撤回于 {time}：{reason}"),
+    }];
+    for member in &one.members {
+        lines.push(format!("  {}: {}", member.member, three(member, lang)));
+    }
+    lines.join("\n")
+}
+
+/// The three facts in a line.
+pub(super) fn three(one: &Followed, lang: Lang) -> String {
+    let (done, all) = (one.bodies_rekeyed, one.bodies);
+    match lang {
+        Lang::En if one.granted_again => "granted again since".to_owned(),
+        Lang::Zh if one.granted_again => "此后已重新授权".to_owned(),
+        Lang::En => format!(
+            "header {}; body re-keyed {done} of {all}; destruction {}",
+            if one.header_revoked { "revoked" } else { "NOT revoked" },
+            if one.destruction_attested { "attested" } else { "NOT attested" }
+        ),
+        Lang::Zh => format!(
+            "头部密钥{}；正文换钥 {done}/{all}；销毁{}",
+            if one.header_revoked { "已收回" } else { "未收回" },
+            if one.destruction_attested { "已声明" } else { "未声明" }
+        ),
+    }
+}

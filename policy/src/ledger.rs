@@ -25,11 +25,14 @@ use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus};
 use vault_core::ledger::exposure::{Cited, ExposureState, Exposures, Reserved};
 use vault_core::ledger::fold::{At, Verdict};
-use vault_core::ledger::statement::{Body, Entry, Facts, Granted, MemberReservation, Reservation, Said, Statement};
+use vault_core::ledger::statement::{
+    Body, Entry, Facts, Granted, Info, MemberReservation, Reservation, Role, Said, Statement,
+};
 use vault_core::ledger::vault::VaultState;
 
 use crate::day::Day;
 use crate::facts::{Dataset, Member, StatedError};
+use crate::gate::inputs::legal_id;
 use crate::gate::{
     Case, Decision, Exposure, Outcome, Pack, Place, Standing, Stated, Trace, TraceError, decide, shipped_by_hash,
 };
@@ -104,6 +107,15 @@ pub enum Refusal {
     /// A grant that the new facts do not support.
     #[error("under these facts the grant of {0} does not stand: the statement has to suspend it")]
     Suspend(MemberId),
+    /// A view of the vault that was old when the statement was made.
+    #[error("since the vault entry that it cites, {0} changed: read the vault again")]
+    Older(&'static str),
+    /// A time that is not that of the append.
+    #[error("its time is {0} s away from the clock here")]
+    Clock(u64),
+    /// Consent that was withdrawn, or a purpose that is over, after the facts were stated.
+    #[error("consent was withdrawn since the facts were stated: amend them first")]
+    Withdrawn,
     /// A recovery card of another party.
     #[error("{0} is not of the dataset's controller, so a recovery card of theirs would be a share without a decision")]
     Recovery(MemberId),
@@ -127,6 +139,9 @@ impl Refusal {
             Self::Reservation(_) => "所引用的人数登记不适用".to_owned(),
             Self::TooFew { added, needed } => format!("登记增加 {added} 人，而数据集中尚有 {needed} 人未计入"),
             Self::Suspend(member) => format!("按新的事实，对 {member} 的授权不再成立，声明须同时中止该授权"),
+            Self::Older(what) => format!("所引用的保险库条目之后，{}已变更：请重新读取保险库", changed(what)),
+            Self::Clock(away) => format!("声明的时间与此处时钟相差 {away} 秒"),
+            Self::Withdrawn => "陈述事实之后同意已被撤回：请先变更事实".to_owned(),
             Self::Recovery(member) => format!("{member} 不属于数据集的控制者，将其卡片用于恢复即为未经判定的提供"),
         };
         Bilingual::made(self.to_string(), zh)
@@ -138,6 +153,14 @@ fn whose(of: &str) -> &'static str {
         "dataset" => "数据集",
         "member" => "成员",
         _ => "授权",
+    }
+}
+
+fn changed(what: &str) -> &'static str {
+    match what {
+        "the rule packs" => "规则包",
+        "the member" => "成员信息",
+        _ => "批准人",
     }
 }
 
@@ -169,7 +192,7 @@ pub fn is_gated(vault: &VaultState, at: u64) -> bool {
 /// The exposure ledger of whoever is behind a member, if its facts say who that is.
 #[must_use]
 pub fn recipient_ledger(member: &Member) -> Option<Digest> {
-    member.record().text("ultimate.id").map(|id| Digest(sha256(id.as_bytes())))
+    member.record().text("ultimate.id").map(|id| Digest(sha256(legal_id(id).as_bytes())))
 }
 
 /// The exposure ledger of what a dataset's controller exports in the year of a time, as the packs count days; `None` while the
@@ -178,7 +201,7 @@ pub fn recipient_ledger(member: &Member) -> Option<Digest> {
 pub fn export_ledger(dataset: &Dataset, time: u64, packs: &[&Pack]) -> Option<Digest> {
     let offset = packs.iter().map(|pack| pack.utc_offset_minutes()).max()?;
     let (year, controller) = (Day::of(time, offset)?.civil().0, dataset.record().text("parties.controller")?);
-    Some(Digest(sha256(format!("export/{year:04}/{controller}").as_bytes())))
+    Some(Digest(sha256(format!("export/{year:04}/{}", legal_id(controller)).as_bytes())))
 }
 
 /// A grant that is proposed, or stands.
@@ -197,6 +220,24 @@ pub struct Ask<'a> {
     /// The grant's facts, as they are stated.
     pub facts: &'a Facts,
 }
+
+/// From when a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// At the append: by what exposure ledgers hold now.
+    Now,
+    /// Years later, perhaps: what was released since counted then.
+    Again,
+}
+
+impl Asked {
+    const fn is_now(self) -> bool {
+        matches!(self, Self::Now)
+    }
+}
+
+/// How far a statement's time may be from the clock of whoever lets it be appended, in seconds (spec 7.2 has the same for requests).
+pub const SKEW: u64 = 300;
 
 /// What a grant rests on in exposure ledgers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -288,7 +329,7 @@ impl Read {
     fn need(&self, ask: &Ask<'_>, ledger: Option<Digest>) -> Option<Need> {
         let (ledger, persons) = (ledger?, self.persons()?);
         let state = ask.exposures.of(&ledger);
-        let before = state.map_or(0, |state| counted_before(state, ask.dataset.id(), u64::MAX));
+        let before = state.map_or(0, |state| counted_before(state, ask.dataset.id(), u64::MAX, Asked::Now));
         let added = persons.saturating_sub(before);
         Some(Need { ledger, added, total: state.map_or(0, ExposureState::total).saturating_add(added) })
     }
@@ -336,7 +377,7 @@ pub fn foresee(ask: &Ask<'_>, packs: &[&Pack]) -> Result<(Decision, ToReserve), 
 /// If facts can't be read, or a reservation is missing or does not serve.
 pub fn decide_reserved(ask: &Ask<'_>, counted: Counted<'_>, packs: &[&Pack]) -> Result<Decision, Refusal> {
     let (read, grant) = (Read::of(ask)?, grant_of(ask.facts)?);
-    reserved(ask, &read, &grant, counted, packs)
+    reserved(ask, &read, &grant, counted, packs, Asked::Now)
 }
 
 fn reserved(
@@ -345,18 +386,18 @@ fn reserved(
     grant: &Stated<crate::facts::Grant>,
     counted: Counted<'_>,
     packs: &[&Pack],
+    asked: Asked,
 ) -> Result<Decision, Refusal> {
     let [recipient, export] = read.ledgers(ask.at.time, packs);
     let total = |ledger: Option<Digest>, cited: Option<&Reservation>| match cited {
         None => Ok(None),
-        Some(cited) => serves(ask, read, ledger, cited).map(|reserved| Some(reserved.total)),
+        Some(cited) => serves(ask, read, ledger, cited, asked).map(|reserved| Some(reserved.total)),
     };
     let exposure = Exposure {
         recipient: total(recipient, counted.recipient)?,
         exported_this_year: total(export, counted.export)?,
     };
-    let ask = Ask { ..*ask };
-    let decision = decide(&read.case(&ask, grant, counted, exposure), packs);
+    let decision = decide(&read.case(ask, grant, counted, exposure), packs);
     for (is_counted, ledger, cited) in
         [(decision.counted, recipient, counted.recipient), (decision.exported, export, counted.export)]
     {
@@ -374,6 +415,7 @@ fn serves<'a>(
     read: &Read,
     ledger: Option<Digest>,
     cited: &Reservation,
+    asked: Asked,
 ) -> Result<&'a Reserved, Refusal> {
     if ledger.map(LedgerId::Exposure).as_ref() != Some(&cited.ledger) {
         return Err(Refusal::Reservation("it is in another ledger than the facts say"));
@@ -386,13 +428,16 @@ fn serves<'a>(
     if reserved.dataset != *ask.dataset.id() || reserved.member != *ask.member {
         return Err(Refusal::Reservation("it is for another dataset or member"));
     }
-    enough(state, reserved, read.persons())?;
+    if asked.is_now() && reserved.released.is_some() {
+        return Err(Refusal::Reservation("it was released"));
+    }
+    enough(state, reserved, read.persons(), asked)?;
     Ok(reserved)
 }
 
 /// Whether a reservation adds all that the facts count and none before it did.
-fn enough(state: &ExposureState, reserved: &Reserved, persons: Option<u64>) -> Result<(), Refusal> {
-    let needed = persons.unwrap_or(0).saturating_sub(counted_before(state, &reserved.dataset, reserved.seq));
+fn enough(state: &ExposureState, reserved: &Reserved, persons: Option<u64>, asked: Asked) -> Result<(), Refusal> {
+    let needed = persons.unwrap_or(0).saturating_sub(counted_before(state, &reserved.dataset, reserved.seq, asked));
     // Fewer are a steward's signed word for a set of subjects that were counted already.
     if reserved.added >= needed || reserved.subjects.is_some() {
         return Ok(());
@@ -400,9 +445,11 @@ fn enough(state: &ExposureState, reserved: &Reserved, persons: Option<u64>) -> R
     Err(Refusal::TooFew { added: reserved.added, needed })
 }
 
-/// Persons of a dataset that reservations before a number count.
-fn counted_before(state: &ExposureState, dataset: &DatasetId, seq: u64) -> u64 {
-    let counts = |one: &&Reserved| one.dataset == *dataset && one.stands_at(seq);
+/// Persons of a dataset that reservations before a number count: of those that are released by now none, at the append.
+fn counted_before(state: &ExposureState, dataset: &DatasetId, seq: u64, asked: Asked) -> u64 {
+    let stands =
+        |one: &Reserved| if asked.is_now() { one.seq < seq && one.released.is_none() } else { one.stands_at(seq) };
+    let counts = |one: &&Reserved| one.dataset == *dataset && stands(one);
     state.reserved().values().filter(counts).fold(0, |sum, one| sum.saturating_add(one.added))
 }
 
@@ -413,8 +460,82 @@ fn grant_of(facts: &Facts) -> Result<Stated<crate::facts::Grant>, Refusal> {
     Ok(grant)
 }
 
-/// Whether the gate lets a statement of a dataset's ledger pass, asked in the state before it. Every statement passes in a vault without
-/// packs, and what seals no key and states no facts passes everywhere.
+/// Whether a statement may be appended now: as [`check`], and it rests on the newest packs, member and approvers, and what was released
+/// meanwhile counts no more. Whoever appends asks this, and compares the statement's time with a clock of its own ([`is_timed`]).
+///
+/// # Errors
+/// Why not.
+pub fn check_now(
+    vault: &VaultState,
+    exposures: &Exposures,
+    before: &DatasetState,
+    statement: &Statement,
+    more: &[Pack],
+) -> Result<(), Refusal> {
+    check_fresh(vault, Some(before), statement)?;
+    check_as(vault, exposures, before, statement, more, Asked::Now)
+}
+
+/// Whether a statement that the gate looks at rests on the newest of what it rests on. A statement says itself which vault entry it saw:
+/// without this, an old decision could be had by citing an old entry.
+///
+/// # Errors
+/// If something that it rests on has changed since the vault entry that it cites.
+pub fn check_fresh(vault: &VaultState, before: Option<&DatasetState>, statement: &Statement) -> Result<(), Refusal> {
+    if is_timed(vault, statement) { not_older(vault, before, statement, vault.last_seq()) } else { Ok(()) }
+}
+
+/// Whether the gate judges a statement by the time that it says: whoever appends it then compares that with a clock of its own, to
+/// [`SKEW`] seconds.
+#[must_use]
+pub fn is_timed(vault: &VaultState, statement: &Statement) -> bool {
+    is_looked_at(&statement.body) && is_gated(vault, vault.last_seq())
+}
+
+const fn is_looked_at(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Granted(_)
+            | Body::FactsAmended(_)
+            | Body::RecoverySet(_)
+            | Body::DatasetCreated(_)
+            | Body::ReservationCancelled(_)
+            | Body::Reserved(_)
+            | Body::Released(_)
+    )
+}
+
+/// Whether packs, the member's enrolment and the approvers are at `newest` what they are at the entry that the statement cites.
+fn not_older(
+    vault: &VaultState,
+    before: Option<&DatasetState>,
+    statement: &Statement,
+    newest: u64,
+) -> Result<(), Refusal> {
+    let cited = statement.vault_head.map_or(0, |head| head.seq);
+    if !vault.packs_at(cited).eq(vault.packs_at(newest)) {
+        return Err(Refusal::Older("the rule packs"));
+    }
+    let info = |member: &MemberId, at: u64| vault.member(member).and_then(|known| known.info_at(at).map(Info::digest));
+    let member = match &statement.body {
+        Body::Granted(body) => Some(&body.terms.member),
+        Body::Reserved(body) => Some(&body.member),
+        _ => None,
+    };
+    if member.is_some_and(|member| info(member, cited) != info(member, newest)) {
+        return Err(Refusal::Older("the member"));
+    }
+    if let (Body::Granted(body), Some(before)) = (&statement.body, before) {
+        let approves = |member: &MemberId| vault.has_role(Role::Approver, Some(before.id()), member, newest);
+        if !body.approval.iter().flat_map(|approval| before.approvers(approval)).all(approves) {
+            return Err(Refusal::Older("an approver"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the gate lets a statement of a dataset's ledger pass, asked in the state before it, by what the statement says of its time.
+/// Every statement passes in a vault without packs, and what seals no key and states no facts passes everywhere.
 ///
 /// # Errors
 /// Why it does not pass.
@@ -425,26 +546,45 @@ pub fn check(
     statement: &Statement,
     more: &[Pack],
 ) -> Result<(), Refusal> {
+    check_as(vault, exposures, before, statement, more, Asked::Again)
+}
+
+fn check_as(
+    vault: &VaultState,
+    exposures: &Exposures,
+    before: &DatasetState,
+    statement: &Statement,
+    more: &[Pack],
+    asked: Asked,
+) -> Result<(), Refusal> {
     let at = At { time: statement.time, vault: statement.vault_head.map_or(0, |head| head.seq) };
     if !is_gated(vault, at.vault) {
         return Ok(());
     }
-    let packs = in_force(vault, at.vault, more)?;
+    // A pack that is not at hand stops what rests on it, and never a revocation or a rotation.
+    let packs = || in_force(vault, at.vault, more);
     match &statement.body {
-        Body::Granted(body) => granted(vault, exposures, before, at, body, &packs),
+        Body::Granted(body) => granted(vault, exposures, before, at, body, &packs()?, asked),
+        Body::ReservationCancelled(body) if before.is_traced(&body.reservation) => {
+            Err(Refusal::Reservation("a grant rests on it"))
+        }
         Body::FactsAmended(body) => {
             facts_fit(&body.facts)?;
-            let standing = before.grants().iter().filter(|(member, grant)| {
+            let mut standing = before.grants().iter().filter(|(member, grant)| {
                 let stands = grant.status == GrantStatus::Given && grant.ends.is_none_or(|ends| ends > at.time);
                 stands && grant.origin == GrantOrigin::Granted && !body.suspends.contains(member)
             });
-            for (member, grant) in standing {
+            let Some(first) = standing.next() else { return Ok(()) };
+            let packs = packs()?;
+            for (member, grant) in core::iter::once(first).chain(standing) {
                 let ask = Ask { vault, exposures, dataset: before, at, member, facts: &grant.facts };
                 let Ok(read) = Read::under(&ask, &body.facts, body.level, false) else {
                     return Err(Refusal::Suspend(member.clone()));
                 };
                 let held = held(grant, member, &body.reservations, read.ledgers(at.time, &packs));
-                if stands(&ask, &read, held.counted(), &packs) != Some(None) {
+                let decided = grant_of(ask.facts)
+                    .and_then(|facts| standing_decision(&ask, &read, &facts, held.counted(), &packs, asked));
+                if !decided.is_ok_and(|decision| needs(&decision, grant).is_none()) {
                     return Err(Refusal::Suspend(member.clone()));
                 }
             }
@@ -514,14 +654,14 @@ pub fn check_exposure(
             if !read.ledgers(at.time, &packs).contains(&Some(*before.recipient())) {
                 return Err(Refusal::Reservation("it is in another ledger than the facts say"));
             }
-            let counted = counted_before(before, dataset.id(), u64::MAX);
+            let counted = counted_before(before, dataset.id(), u64::MAX, Asked::Now);
             let needed = read.persons().unwrap_or(0).saturating_sub(counted);
             if body.added < needed && body.subjects.is_none() {
                 return Err(Refusal::TooFew { added: body.added, needed });
             }
             Ok(())
         }
-        Body::Released(body) if body.approval.is_none() => {
+        Body::Released(body) => {
             let reserved = before.reserved().get(&body.terms.reserved);
             let reserved = reserved.ok_or(Refusal::Reservation("there is none to release"))?;
             let named = Reservation {
@@ -533,8 +673,28 @@ pub fn check_exposure(
             let entry = usize::try_from(cites.seq).ok().and_then(|seq| dataset.judged().get(seq));
             let is_there = cites.ledger == dataset.ledger()
                 && entry.is_some_and(|entry| entry.hash == cites.hash && entry.verdict == Verdict::Applied);
-            let cancelled = dataset.is_settled(&named) && !dataset.cited_reservations().any(|cited| cited == named);
-            if is_there && cancelled { Ok(()) } else { Err(Refusal::Reservation("its dataset has not cancelled it")) }
+            if body.approval.as_ref().is_some_and(|approval| !approval.approvals.is_empty()) {
+                let attested =
+                    dataset.attested().iter().any(|one| one.entry == cites.hash && one.member == reserved.member);
+                let granted =
+                    dataset.grants().get(&reserved.member).is_some_and(|one| one.status == GrantStatus::Given);
+                return match (is_there && attested, granted) {
+                    (true, false) => Ok(()),
+                    (true, true) => Err(Refusal::Reservation("its member has a grant")),
+                    (false, _) => Err(Refusal::Reservation("its member has not attested destruction")),
+                };
+            }
+            let used = dataset.is_traced(&named) || dataset.cited_reservations().any(|cited| cited == named);
+            if !is_there || used || !dataset.is_settled(&named) {
+                return Err(Refusal::Reservation("its dataset has not cancelled it"));
+            }
+            // One behind it may add fewer because this one counted them.
+            let rests =
+                |one: &Reserved| one.dataset == reserved.dataset && one.seq > reserved.seq && one.released.is_none();
+            if reserved.added > 0 && before.reserved().values().any(rests) {
+                return Err(Refusal::Reservation("a later one rests on it"));
+            }
+            Ok(())
         }
         _ => Ok(()),
     }
@@ -547,13 +707,20 @@ fn granted(
     at: At,
     body: &Granted,
     packs: &[&Pack],
+    asked: Asked,
 ) -> Result<(), Refusal> {
+    if before.withdrawals().last().is_some_and(|last| last.seq > before.facts_seq()) {
+        return Err(Refusal::Withdrawn);
+    }
     let trace = Trace::parse(body.trace.as_ref().ok_or(Refusal::NoTrace)?)?;
     let export = trace.export();
+    if export.as_ref().is_some_and(|export| before.is_settled(export) || before.is_traced(export)) {
+        return Err(Refusal::Reservation("it is used or cancelled already"));
+    }
     let counted = Counted { recipient: body.reservation.as_ref(), export: export.as_ref() };
     let ask = Ask { vault, exposures, dataset: before, at, member: &body.terms.member, facts: &body.terms.facts };
     let (read, grant) = (Read::of(&ask)?, grant_of(ask.facts)?);
-    let decision = reserved(&ask, &read, &grant, counted, packs)?;
+    let decision = reserved(&ask, &read, &grant, counted, packs, asked)?;
     trace.is_of(&decision)?;
     if decision.outcome != Outcome::Allow {
         return Err(Refusal::NotAllowed(Box::new(decision)));
@@ -561,7 +728,7 @@ fn granted(
     if let Some(last) = decision.expires.filter(|last| body.terms.ends.is_none_or(|ends| ends > *last)) {
         return Err(Refusal::Ends(last));
     }
-    let named = body.approval.as_ref().map_or(0, |approval| before.approvers(approval));
+    let named = body.approval.as_ref().map_or(0, |approval| before.approvers(approval).count() as u64);
     if named < u64::from(decision.approvals) {
         return Err(Refusal::Approvals { needed: decision.approvals, named });
     }
@@ -588,17 +755,23 @@ fn held(
 ) -> Held {
     let newest = |ledger: Option<Digest>| {
         let ledger = LedgerId::Exposure(ledger?);
-        let of = |one: &&MemberReservation| one.member == *member && one.reservation.ledger == ledger;
-        new.iter().rfind(of).map(|one| one.reservation.clone())
+        let of_member = new.iter().filter(|one| one.member == *member).map(|one| &one.reservation);
+        of_member.chain(grant.counted.iter().rev()).find(|one| one.ledger == ledger).cloned()
     };
-    let traced = grant.trace.as_ref().and_then(|trace| Trace::parse(trace).ok()).and_then(|trace| trace.export());
-    Held { recipient: newest(recipient).or_else(|| grant.reservation.clone()), export: newest(export).or(traced) }
+    // An export that was counted in an earlier year stands in that year's ledger.
+    let of_another_year = || {
+        let here: Vec<_> = [recipient, export].into_iter().flatten().map(LedgerId::Exposure).collect();
+        grant.counted.iter().rev().find(|one| !here.contains(&one.ledger)).cloned()
+    };
+    Held { recipient: newest(recipient), export: newest(export).or_else(of_another_year) }
 }
 
-/// What a grant with these reservations needs: nothing, or to rest or end. `None` if it can't be told from what is at hand.
-fn stands(ask: &Ask<'_>, read: &Read, counted: Counted<'_>, packs: &[&Pack]) -> Option<Option<Standing>> {
-    let grant = grant_of(ask.facts).ok()?;
-    Some(standing_decision(ask, read, &grant, counted, packs).ok()?.standing())
+/// What a grant that stands needs by a decision: nothing, to rest, or to end. A grant with fewer approvals than the rules ask for, or with a
+/// later end than they allow, has to be given anew.
+fn needs(decision: &Decision, grant: &vault_core::ledger::dataset::Grant) -> Option<Standing> {
+    let too_few = grant.approvals < u64::from(decision.approvals);
+    let too_long = decision.expires.is_some_and(|last| grant.ends.is_none_or(|ends| ends > last));
+    decision.standing().or((too_few || too_long).then_some(Standing::Suspend))
 }
 
 fn standing_decision(
@@ -607,24 +780,35 @@ fn standing_decision(
     grant: &Stated<crate::facts::Grant>,
     counted: Counted<'_>,
     packs: &[&Pack],
+    asked: Asked,
 ) -> Result<Decision, Refusal> {
-    // Of a grant from an earlier year the export was counted then.
-    let [_, export] = read.ledgers(ask.at.time, packs);
-    let is_of_this_year =
-        counted.export.is_none_or(|cited| Some(&cited.ledger) == export.map(LedgerId::Exposure).as_ref());
-    if is_of_this_year {
-        return reserved(ask, read, grant, counted, packs);
+    let [recipient, export] = read.ledgers(ask.at.time, packs);
+    let Some(earlier) = counted.export.filter(|cited| Some(&cited.ledger) != export.map(LedgerId::Exposure).as_ref())
+    else {
+        return reserved(ask, read, grant, counted, packs, asked);
+    };
+    // Its export was counted in an earlier year. Who was added since is exported in this one.
+    let LedgerId::Exposure(then) = &earlier.ledger else {
+        return Err(Refusal::Reservation("it is in no exposure ledger"));
+    };
+    let (Cited::Reserved(exported), Some(state)) = (ask.exposures.cited(earlier), ask.exposures.of(then)) else {
+        return Err(Refusal::Reservation("it is not there"));
+    };
+    let is_whole = exported.subjects.is_some()
+        || counted_before(state, ask.dataset.id(), u64::MAX, asked) >= read.persons().unwrap_or(0);
+    if let (false, Some(export)) = (is_whole, export) {
+        return Err(Refusal::NotReserved(LedgerId::Exposure(export)));
     }
     let total = match counted.recipient {
         None => None,
-        Some(cited) => Some(serves(ask, read, recipient_ledger(read.member.facts()), cited)?.total),
+        Some(cited) => Some(serves(ask, read, recipient, cited, asked)?.total),
     };
-    let exported = counted.export.and_then(|cited| match ask.exposures.cited(cited) {
-        Cited::Reserved(reserved) => Some(reserved.total),
-        _ => None,
-    });
-    let exposure = Exposure { recipient: total, exported_this_year: exported };
-    Ok(decide(&read.case(ask, grant, counted, exposure), packs))
+    let exposure = Exposure { recipient: total, exported_this_year: Some(exported.total) };
+    let decision = decide(&read.case(ask, grant, counted, exposure), packs);
+    match (decision.counted && counted.recipient.is_none(), recipient) {
+        (true, Some(ledger)) => Err(Refusal::NotReserved(LedgerId::Exposure(ledger))),
+        _ => Ok(decision),
+    }
 }
 
 fn facts_fit(facts: &Facts) -> Result<(), Refusal> {
@@ -639,14 +823,19 @@ fn recovery_fits<'a>(
     facts: &Facts,
     cards: impl Iterator<Item = &'a vault_core::ids::CardId>,
 ) -> Result<(), Refusal> {
+    // Cards can be taken out whatever the facts are.
+    let mut cards = cards.filter(|card| !vault.recovery_cards().contains(card)).peekable();
+    if cards.peek().is_none() {
+        return Ok(());
+    }
     let dataset = Stated::dataset(facts).map_err(|why| Refusal::Facts { of: "dataset", why })?;
     let controller = dataset.facts().record().text("parties.controller");
-    for card in cards.filter(|card| !vault.recovery_cards().contains(card)) {
+    for card in cards {
         let Some(record) = vault.card(card) else { continue };
         let info = vault.member(&record.member).and_then(|member| member.info_at(at.vault));
         let member = info.and_then(|info| Stated::member(info).ok());
         let legal = member.as_ref().and_then(|member| member.facts().record().text("legal.id"));
-        if legal.is_none() || legal != controller {
+        if legal.is_none() || legal.map(legal_id) != controller.map(legal_id) {
             return Err(Refusal::Recovery(record.member.clone()));
         }
     }
@@ -688,10 +877,10 @@ pub fn standing(
             let ask = Ask { vault, exposures, dataset, at, member, facts: &grant.facts };
             let decided = Read::of(&ask).and_then(|read| {
                 let held = held(grant, member, &[], read.ledgers(at.time, &packs));
-                standing_decision(&ask, &read, &grant_of(&grant.facts)?, held.counted(), &packs)
+                standing_decision(&ask, &read, &grant_of(&grant.facts)?, held.counted(), &packs, Asked::Again)
             });
             let needs = match &decided {
-                Ok(decision) => decision.standing(),
+                Ok(decision) => needs(decision, grant),
                 Err(_) => Some(Standing::Suspend),
             };
             Stand { member: member.clone(), decision: decided.map(Box::new), needs }
@@ -727,10 +916,10 @@ pub fn audit<B: AsRef<[u8]>>(
     let Ok(mut state) = DatasetState::fold(vault, exposures, id, core::slice::from_ref(first)) else { return findings };
     let mut ask = |before: Option<&DatasetState>, seq: u64, stored: &[u8]| {
         let Some(statement) = statement_of(stored) else { return };
-        let refusal = match before {
+        let refusal = made_then(vault, before, &statement).and_then(|()| match before {
             Some(before) => check(vault, exposures, before, &statement, more),
             None => check_creation(vault, &statement),
-        };
+        });
         if let Err(refusal) = refusal {
             let member = match &statement.body {
                 Body::Granted(body) => Some(body.terms.member.clone()),
@@ -742,8 +931,7 @@ pub fn audit<B: AsRef<[u8]>>(
     ask(None, 0, first.as_ref());
     for (seq, stored) in (1u64..).zip(rest) {
         let stored = stored.as_ref();
-        let concerns = statement_of(stored)
-            .is_some_and(|one| matches!(one.body, Body::Granted(_) | Body::FactsAmended(_) | Body::RecoverySet(_)));
+        let concerns = statement_of(stored).is_some_and(|one| is_looked_at(&one.body));
         let before = concerns.then(|| state.clone());
         state.extend(vault, exposures, &[stored]);
         let counts = state.judged().last().is_some_and(|last| last.verdict == Verdict::Applied);
@@ -755,6 +943,27 @@ pub fn audit<B: AsRef<[u8]>>(
         }
     }
     findings
+}
+
+/// Whether a statement can have been made when it says: not before what it cites or what the member had, and not so late that its author
+/// must have known a newer vault.
+fn made_then(vault: &VaultState, before: Option<&DatasetState>, statement: &Statement) -> Result<(), Refusal> {
+    let cited = statement.vault_head.map_or(0, |head| head.seq);
+    let newest = vault.newest_before(statement.time.saturating_sub(SKEW)).max(cited);
+    if !is_gated(vault, newest) {
+        return Ok(());
+    }
+    let member = match &statement.body {
+        Body::Granted(body) => {
+            before.and_then(|before| before.grants().get(&body.terms.member)).map(|grant| grant.time)
+        }
+        _ => None,
+    };
+    let earliest = vault.time_of(cited).into_iter().chain(member).max().unwrap_or(0);
+    if statement.time.saturating_add(SKEW) < earliest {
+        return Err(Refusal::Clock(earliest.saturating_sub(statement.time)));
+    }
+    not_older(vault, before, statement, newest)
 }
 
 fn statement_of(stored: &[u8]) -> Option<Statement> {

@@ -47,10 +47,11 @@ fn keepers(session: &Session) -> BTreeSet<(MemberId, CardId)> {
 }
 
 impl Keys {
-    /// Opens every generation that is sealed to the signer's card; empty if none is.
+    /// Opens every generation that is sealed to the signer's card; empty if none is. One that does not open is left out and said: whoever made
+    /// it would else have taken the others from everybody.
     ///
     /// # Errors
-    /// If a seal is missing or does not open, or the store fails.
+    /// If the store fails.
     pub async fn open(session: &Session, signer: &Signer) -> Outcome<Self> {
         let mut keys = BTreeMap::new();
         for generation in 1..=session.vault.subject_key_generation() {
@@ -58,16 +59,20 @@ impl Keys {
             let own = |seal: &&Seal| seal.member == signer.member && seal.card == signer.card;
             let Some(seal) = set.seals.iter().find(own) else { continue };
             let name = name_of(generation, seal);
-            let sealed =
-                session.client.get(&name, scope(session).suite.seal_len() as u64).await.map_err(failed(&name))?;
-            if sha256(&sealed) != seal.sha256.0 {
-                return Err(Failure::integrity(format!("{name} is not the sealed key that was signed")));
-            }
+            let max = scope(session).suite.seal_len() as u64;
+            let sealed = match session.client.get(&name, max).await {
+                Ok(sealed) if sha256(&sealed) == seal.sha256.0 => sealed,
+                Ok(_) | Err(StoreError::NotFound | StoreError::Length) => {
+                    left_out(generation, &set.author, "it is not what was signed");
+                    continue;
+                }
+                Err(e) => return Err(failed(&name)(e)),
+            };
             let info = scope(session).subject_key(generation, &set.author, &signer.card);
-            let secret = signer.custodian.open(&sealed, &info).map_err(|e| {
-                Failure::integrity(format!("generation {generation} of the subject key does not open: {e}"))
-            })?;
-            keys.insert(generation, SubjectKey::accept(secret));
+            match signer.custodian.open(&sealed, &info) {
+                Ok(secret) => drop(keys.insert(generation, SubjectKey::accept(secret))),
+                Err(e) => left_out(generation, &set.author, &e.to_string()),
+            }
         }
         Ok(Self(keys))
     }
@@ -137,8 +142,13 @@ impl Keys {
         };
         let wrong = |e: KeptError| Failure::integrity(format!("{name}: {e}"));
         let generation = generation_of(&stored).map_err(wrong)?;
-        let Some(key) = self.0.get(&generation) else { return Ok(None) };
-        key.read(&session.scope(dataset), generation, hash, &stored).map(Some).map_err(wrong)
+        let scope = session.scope(dataset);
+        if let Some(key) = self.0.get(&generation) {
+            return key.read(&scope, generation, hash, &stored).map(Some).map_err(wrong);
+        }
+        // A later generation may be the same key, shared with more cards.
+        let mut later = self.0.range(generation..).map(|(_, key)| key.read(&scope, generation, hash, &stored));
+        Ok(later.find_map(Result::ok))
     }
 }
 
@@ -184,8 +194,11 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
         Ok(_) => Ok(Shared { generation, fresh: made.is_some(), members }),
         Err(failure) => {
             // Another steward may have made this generation: what nobody names goes again.
-            for name in names {
-                let _ = session.client.withdraw(&name).await;
+            // Where the store failed the entry may have landed, and then it names them.
+            if failure.kind != Kind::Storage {
+                for name in names {
+                    let _ = session.client.withdraw(&name).await;
+                }
             }
             if failure.message.contains("not the next generation") {
                 return Err(Failure::new(Kind::Conflict, "another steward has shared the subject key meanwhile")
@@ -198,6 +211,12 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
 
 fn name_of(generation: u64, seal: &Seal) -> ObjectName {
     ObjectName::SubjectSeal { generation, member: seal.member.clone(), card: seal.card, hash: seal.sha256 }
+}
+
+fn left_out(generation: u64, author: &MemberId, why: &str) {
+    crate::output::warn(&format!(
+        "seqvault: generation {generation} of the subject key, by {author}, does not open and is left out: {why}"
+    ));
 }
 
 fn not_shared() -> Failure {

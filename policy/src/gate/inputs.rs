@@ -232,11 +232,22 @@ fn flag(value: Ternary) -> Answer {
     }
 }
 
+/// An identifier as it is compared: without white space, in capitals, full-width forms (U+FF01 to U+FF5E) as their plain ones. So nobody
+/// is somebody else by spelling.
+#[must_use]
+pub fn legal_id(text: &str) -> String {
+    let plain = |c: char| match u32::from(c) {
+        wide @ 0xff01..=0xff5e => char::from_u32(wide.saturating_sub(0xfee0)).unwrap_or(c),
+        _ => c,
+    };
+    text.chars().filter(|c| !c.is_whitespace()).map(plain).flat_map(char::to_uppercase).collect()
+}
+
 /// Whether two texts are the same; "none" is the same as nothing.
 fn same(a: (&Record, &str), b: (&Record, &str)) -> Ternary {
     match (a.0.answer(a.1), b.0.answer(b.1)) {
         (Answer::None, _) | (_, Answer::None) => Ternary::No,
-        _ => Ternary::of_known(a.0.text(a.1).zip(b.0.text(b.1)).map(|(a, b)| a == b)),
+        _ => Ternary::of_known(a.0.text(a.1).zip(b.0.text(b.1)).map(|(a, b)| legal_id(a) == legal_id(b))),
     }
 }
 
@@ -293,7 +304,9 @@ fn covers(view: &View<'_>, row: &Record) -> Ternary {
 fn contains(row: &Record, path: &str, item: Option<&str>) -> Ternary {
     let has = match row.answer(path) {
         Answer::Value(Value::Words(words)) => item.map(|item| words.contains(item)),
-        Answer::Value(Value::Texts(texts)) => item.map(|item| texts.contains(item)),
+        Answer::Value(Value::Texts(texts)) => {
+            item.map(|item| texts.iter().any(|text| legal_id(text) == legal_id(item)))
+        }
         _ => None,
     };
     Ternary::of_known(has)

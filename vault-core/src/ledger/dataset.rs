@@ -41,6 +41,7 @@ pub struct DatasetState {
     uploads: BTreeMap<UploadId, Upload>,
     manifests: BTreeMap<ManifestId, Manifest>,
     reservations: BTreeMap<(LedgerId, u64, EntryHash), ReservationUse>,
+    traced: BTreeSet<(LedgerId, u64, EntryHash)>,
     withdrawals: Vec<Withdrawal>,
     attested: Vec<Attestation>,
     proposals: Proposals,
@@ -80,6 +81,8 @@ pub struct Grant {
     pub trace: Option<Facts>,
     /// The reservation that it uses.
     pub reservation: Option<Reservation>,
+    /// What counts it in exposure ledgers: of `granted` the reservation and the export's that its trace names, then those of new facts.
+    pub counted: Vec<Reservation>,
     /// How many members' approvals it names.
     pub approvals: u64,
     /// The agreement that its member accepted under it, by hash.
@@ -515,10 +518,16 @@ impl DatasetState {
         cited.map(|((ledger, seq, hash), _)| Reservation { hash: *hash, ledger: ledger.clone(), seq: *seq })
     }
 
-    /// By how many members an act's proposal was approved, as far as it names them.
+    /// The members whose approvals of its proposal an act names, each once.
+    pub fn approvers(&self, approval: &Approval) -> impl Iterator<Item = &MemberId> {
+        self.proposals.approvers(approval)
+    }
+
+    /// Whether the trace of a grant names a reservation. The fold does not look into traces, so to it such a one is not used; the gate
+    /// lets it be neither used again nor taken back.
     #[must_use]
-    pub fn approvers(&self, approval: &Approval) -> u64 {
-        self.proposals.approvers(approval).count() as u64
+    pub fn is_traced(&self, reservation: &Reservation) -> bool {
+        self.traced.contains(&(reservation.ledger.clone(), reservation.seq, reservation.hash))
     }
 
     /// Whether a reservation was used or cancelled here, so that nothing can use it any more.

@@ -40,6 +40,7 @@ pub struct VaultState {
     subject_keys: BTreeMap<u64, SubjectKeySeals>,
     formats: Timeline<u64>,
     proposals: Proposals,
+    times: BTreeMap<u64, u64>,
     judged: Vec<Judged>,
     time: u64,
     stop: Option<Stop>,
@@ -186,6 +187,7 @@ impl VaultState {
             subject_keys: BTreeMap::new(),
             formats: Timeline::new(),
             proposals: Proposals::default(),
+            times: BTreeMap::from([(0, statement.time)]),
             judged: Vec::new(),
             time: statement.time,
             stop: None,
@@ -432,6 +434,7 @@ impl VaultState {
     }
 
     fn apply(&mut self, seq: u64, hash: EntryHash, statement: &Statement) {
+        self.times.insert(seq, statement.time);
         if self.is_officer(&statement.author, self.last_seq()) {
             self.time = statement.time;
         }
@@ -591,6 +594,18 @@ impl VaultState {
     #[must_use]
     pub const fn time(&self) -> u64 {
         self.time
+    }
+
+    /// The time of an applied entry, by its author's clock.
+    #[must_use]
+    pub fn time_of(&self, seq: u64) -> Option<u64> {
+        self.times.get(&seq).copied()
+    }
+
+    /// The newest applied entry that is from before a time, by its author's clock; 0 if there is none.
+    #[must_use]
+    pub fn newest_before(&self, time: u64) -> u64 {
+        self.times.iter().rev().find(|(_, of)| **of < time).map_or(0, |(seq, _)| *seq)
     }
 
     /// Every entry's hash and verdict.

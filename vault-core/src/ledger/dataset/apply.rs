@@ -1,7 +1,9 @@
 //! What each kind of a dataset ledger changes, once it is allowed. Nothing here can fail.
 
 use super::super::fold::At;
-use super::super::statement::{Body, EpochClosed, EpochSeal, Facts, Granted, Seal, Set, Statement, UploadCommitted};
+use super::super::statement::{
+    Body, EpochClosed, EpochSeal, Facts, Granted, Reservation, Seal, Set, Statement, UploadCommitted,
+};
 use super::super::vault::VaultState;
 use super::{
     Attestation, DatasetState, Epoch, Grant, GrantOrigin, GrantStatus, KeyPlace, Manifest, SealRef, Table, Upload,
@@ -23,6 +25,9 @@ impl DatasetState {
                 body.suspends.iter().for_each(|m| self.end(m, GrantStatus::Suspended));
                 for item in &body.reservations {
                     self.use_reservation(&item.reservation, false);
+                    if let Some(grant) = self.grants.get_mut(&item.member) {
+                        grant.counted.push(item.reservation.clone());
+                    }
                 }
             }
             Body::GradeConfirmed(_) => self.confirmed = Some((author.clone(), hash)),
@@ -39,6 +44,9 @@ impl DatasetState {
             }
             Body::Granted(body) => {
                 self.add_seals(author, &body.seals);
+                if let Some(export) = body.trace.as_ref().and_then(export_of) {
+                    self.traced.insert((export.ledger, export.seq, export.hash));
+                }
                 let grant = self.grant_of(body, own(author, at, seq, hash));
                 self.grants.insert(body.terms.member.clone(), grant);
                 if let Some(reservation) = &body.reservation {
@@ -142,6 +150,7 @@ impl DatasetState {
             facts: body.terms.facts.clone(),
             trace: body.trace.clone(),
             reservation: body.reservation.clone(),
+            counted: body.reservation.iter().cloned().chain(body.trace.as_ref().and_then(export_of)).collect(),
             approvals: approvals as u64,
             ..grant
         }
@@ -216,6 +225,12 @@ impl DatasetState {
     }
 }
 
+/// The export's reservation that a trace names. Nothing is judged by it.
+fn export_of(trace: &Facts) -> Option<Reservation> {
+    let stated = trace.0.get("case")?.get("export")?;
+    crate::json::parse(&crate::json::emit_value(stated).ok()?).ok()
+}
+
 /// The grant of whoever creates a dataset or begins it anew.
 pub(super) fn own(author: &MemberId, at: At, seq: u64, entry: EntryHash) -> Grant {
     Grant {
@@ -229,6 +244,7 @@ pub(super) fn own(author: &MemberId, at: At, seq: u64, entry: EntryHash) -> Gran
         facts: Facts::default(),
         trace: None,
         reservation: None,
+        counted: Vec::new(),
         approvals: 0,
         agreement: None,
         status: GrantStatus::Given,

@@ -239,6 +239,7 @@ impl DatasetState {
             uploads: std::collections::BTreeMap::new(),
             manifests: std::collections::BTreeMap::new(),
             reservations: std::collections::BTreeMap::new(),
+            traced: BTreeSet::new(),
             withdrawals: Vec::new(),
             attested: Vec::new(),
             proposals: super::Proposals::default(),

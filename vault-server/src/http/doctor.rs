@@ -25,7 +25,7 @@ pub(super) async fn examine(State(service): State<Service>, signed: Signed, body
     asker.may(Act::Doctor { repair: false }, None)?;
     let Examine { repair } = signed.json(body).await?;
     asker.may(Act::Doctor { repair }, None)?;
-    let _place = service.doctor().await?;
+    let _places = service.doctor(&asker.member).await?;
     let examined = service.vault().examine(asker.now, repair).await?;
     Ok(Json(Examined { findings: examined.findings, repaired: examined.repaired, damaged: examined.damaged }))
 }

@@ -31,7 +31,7 @@ pub(super) async fn withdraw(
 ) -> Outcome<Json<Deleted>> {
     let name = parse(&name)?;
     allow(&signed, Act::Withdraw(&name), &name).await?;
-    to_the_end(service.removal().await?, async move { service.vault().withdraw(&name).await }).await
+    to_the_end(signed.removal().await?, async move { service.vault().withdraw(&name).await }).await
 }
 
 /// POST `/v1/datasets/<id>/delete-epochs`
@@ -51,7 +51,7 @@ pub(super) async fn delete_epochs(
 ) -> Outcome<Json<Deleted>> {
     let dataset = allowed(&signed, &dataset, Act::Clean).await?;
     let DeleteEpochs { below } = signed.json(body).await?;
-    to_the_end(service.removal().await?, async move { service.vault().delete_epochs(&dataset, below).await }).await
+    to_the_end(signed.epoch_removal().await?, async move { service.vault().delete_epochs(&dataset, below).await }).await
 }
 
 /// POST `/v1/datasets/<id>/sweep`
@@ -73,7 +73,7 @@ pub(super) async fn sweep(
     let Sweep { upload } = signed.json(body).await?;
     let upload: UploadId = upload.parse().map_err(|e| Refused::malformed(format!("{upload}: {e}")))?;
     let dataset = allowed(&signed, &dataset, Act::Sweep(&upload)).await?;
-    to_the_end(service.removal().await?, async move { service.vault().sweep(&dataset, &upload).await }).await
+    to_the_end(signed.removal().await?, async move { service.vault().sweep(&dataset, &upload).await }).await
 }
 
 /// POST `/v1/datasets/<id>/delete-hidden`
@@ -93,7 +93,7 @@ pub(super) async fn delete_hidden(
 ) -> Outcome<Json<Deleted>> {
     let dataset = allowed(&signed, &dataset, Act::Clean).await?;
     let DeleteHidden {} = signed.json(body).await?;
-    to_the_end(service.removal().await?, async move { service.vault().delete_hidden(&dataset).await }).await
+    to_the_end(signed.removal().await?, async move { service.vault().delete_hidden(&dataset).await }).await
 }
 
 async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<DatasetId, Refused> {
@@ -108,12 +108,12 @@ async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<Dataset
 
 /// Done to its end, whether the client waits for the answer or not.
 async fn to_the_end(
-    place: Place,
+    places: (Place, Place),
     removal: impl Future<Output = Result<Removed, RemoveError>> + Send + 'static,
 ) -> Outcome<Json<Deleted>> {
     let work = tokio::spawn(async move {
         let removed = removal.await;
-        drop(place);
+        drop(places);
         removed
     });
     let removed = work.await.map_err(|_| super::waves::Broken)??;

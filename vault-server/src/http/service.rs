@@ -32,6 +32,10 @@ const LONG_ANSWERS: u64 = 96 << 20;
 const LONG: u64 = 4;
 /// Commits whose objects are looked at together.
 const COMMITS: usize = 8;
+/// Deletions at once, of which a member has one; what a rotation gave up has as many places of its own.
+const REMOVALS: usize = 4;
+/// Doctors at once, of which a member has one.
+const DOCTORS: usize = 2;
 /// What a place in the buffers is counted in.
 const KIB: u64 = 1024;
 
@@ -135,6 +139,7 @@ struct Shared {
     transfers: Arc<Semaphore>,
     rooms: Rooms,
     removals: Arc<Semaphore>,
+    epoch_removals: Arc<Semaphore>,
     doctors: Arc<Semaphore>,
     strangers: Semaphore,
     members: Mutex<HashMap<MemberId, Places>>,
@@ -223,6 +228,9 @@ struct Places {
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     commits: Arc<Semaphore>,
+    removals: Arc<Semaphore>,
+    epoch_removals: Arc<Semaphore>,
+    doctors: Arc<Semaphore>,
     rooms: Rooms,
 }
 
@@ -259,8 +267,9 @@ impl Service {
             requests: Arc::new(Semaphore::new(settings.requests)),
             transfers: Arc::new(Semaphore::new(settings.transfers)),
             rooms: Rooms::new(settings.buffered),
-            removals: Arc::new(Semaphore::new(4)),
-            doctors: Arc::new(Semaphore::new(1)),
+            removals: Arc::new(Semaphore::new(REMOVALS)),
+            epoch_removals: Arc::new(Semaphore::new(REMOVALS)),
+            doctors: Arc::new(Semaphore::new(DOCTORS)),
             strangers: Semaphore::new(32),
             members: Mutex::default(),
             began: Instant::now(),
@@ -377,14 +386,22 @@ impl Service {
         Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.commits, 1).await?))
     }
 
-    /// A place among the deletions at once; waits for a while.
-    pub(super) async fn removal(&self) -> Result<Place, Refused> {
-        self.wait_for(&self.0.removals, 1).await
+    /// The member's one place among the deletions at once; waits for a while.
+    pub(super) async fn removal(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.removals));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.removals, 1).await?))
     }
 
-    /// The one place for a doctor; waits for a while.
-    pub(super) async fn doctor(&self) -> Result<Place, Refused> {
-        self.wait_for(&self.0.doctors, 1).await
+    /// As [`Self::removal`], for what a rotation gave up: whoever sweeps uploads does not keep old keys alive.
+    pub(super) async fn epoch_removal(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.epoch_removals));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.epoch_removals, 1).await?))
+    }
+
+    /// The member's one place among the doctors; waits for a while.
+    pub(super) async fn doctor(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.doctors));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.doctors, 1).await?))
     }
 
     /// A place among those whose card no look has shown yet.
@@ -406,6 +423,9 @@ impl Service {
             requests: Arc::new(Semaphore::new(self.member_requests())),
             transfers: Arc::new(Semaphore::new((self.settings().transfers / 4).max(1))),
             commits: Arc::new(Semaphore::new(1)),
+            removals: Arc::new(Semaphore::new(1)),
+            epoch_removals: Arc::new(Semaphore::new(1)),
+            doctors: Arc::new(Semaphore::new(1)),
             rooms: Rooms::share(self.settings().buffered),
         };
         which(members.entry(member.clone()).or_insert(places))

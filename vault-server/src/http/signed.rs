@@ -138,6 +138,16 @@ impl Signed {
         self.service.transfer(&self.member).await
     }
 
+    /// Places for a deletion.
+    pub(super) async fn removal(&self) -> Result<(Place, Place), Refused> {
+        self.service.removal(&self.member).await
+    }
+
+    /// Places for a deletion of what a rotation gave up.
+    pub(super) async fn epoch_removal(&self) -> Result<(Place, Place), Refused> {
+        self.service.epoch_removal(&self.member).await
+    }
+
     /// The body, once it is what was signed; at most `max` bytes.
     pub(super) async fn whole(&self, body: Body, kind: Kind, max: u64) -> Result<body::Whole, Refused> {
         let (digest, length) = self.signed_body()?;

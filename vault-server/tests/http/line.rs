@@ -1,4 +1,4 @@
-//! The line of appends at a ledger: what one member has looked at keeps nobody else's entry waiting. Spec section 7.5.
+//! The line of appends at a ledger, and places for deletions: what one member has done keeps nobody else waiting. Spec section 7.5.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,7 +23,7 @@ use vault_server::store::Store;
 use vault_server::wire::problem::Type;
 
 use crate::client::{Answer, Asked, Served, whole};
-use crate::common::{World, dataset, dataset_ledger, text};
+use crate::common::{Person, World, dataset, dataset_ledger, text};
 
 /// A store whose listings of uploads can be held, and are counted.
 #[derive(Debug, Default)]
@@ -122,12 +122,16 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    async fn with(settings: Settings) -> Self {
         let store = Gated::default();
         let mut world = World::in_store(Store::over(Arc::new(store.clone()), "a gated store")).await;
         world.create_dataset().await;
         world.grant().await.unwrap();
         let upload = world.open_upload().await;
-        Self { served: Served::over(None, world, Settings::default()).await, store, upload }
+        Self { served: Served::over(None, world, settings).await, store, upload }
     }
 
     fn commit(&self, manifests: Vec<ManifestHash>) -> Bytes {
@@ -261,4 +265,45 @@ async fn what_was_withdrawn_while_a_commit_stood_in_line_is_missed() {
     scene.served.delete(&scene.served.world.uploader, format!("/v1/objects/{header}")).await.ok(200);
     let problem = commit.await.unwrap().is(Type::Missing);
     assert_eq!(problem.name, Some(header.to_string()));
+}
+
+#[tokio::test]
+async fn whoever_sweeps_has_one_place_and_none_of_those_for_closed_epochs() {
+    let mut scene = Scene::with(Settings { patience: Duration::from_millis(300), ..Settings::default() }).await;
+    let upload = scene.upload;
+    scene.served.world.close_upload(upload).await;
+    let gate = Arc::clone(&scene.store.gate);
+    gate.shut.store(true, Ordering::SeqCst);
+    let begun = gate.listings();
+    let post = |who: &Person, what: &str, body: String| {
+        let target = format!("/v1/datasets/{}/{what}", dataset());
+        let request = Asked::new(&scene.served.world, "POST", target).with(body).by(who);
+        let router = scene.served.router.clone();
+        tokio::spawn(async move { whole(router.oneshot(request).await.unwrap()).await })
+    };
+    let (uploader, officer) = (&scene.served.world.uploader, &scene.served.world.officer);
+    let sweep = || format!(r#"{{"upload":"{upload}"}}"#);
+    let sweeps: Vec<_> = (0..6).map(|_| post(uploader, "sweep", sweep())).collect();
+    gate.begun(begun + 1).await;
+    let other = post(officer, "sweep", sweep());
+    gate.begun(begun + 2).await;
+    let epochs = post(officer, "delete-epochs", r#"{"below":5}"#.to_owned());
+    let answer = tokio::time::timeout(Duration::from_secs(30), epochs).await.unwrap().unwrap();
+    answer.is(Type::Conflict);
+    while sweeps.iter().filter(|sweep| sweep.is_finished()).count() < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(gate.listings(), begun + 2, "one of the uploader's runs, and the officer's");
+    gate.open();
+    other.await.unwrap().ok(200);
+    let mut done = 0;
+    for sweep in sweeps {
+        let answer = sweep.await.unwrap();
+        if answer.status == 200 {
+            done += 1;
+        } else {
+            answer.is(Type::Busy);
+        }
+    }
+    assert_eq!(done, 1);
 }

@@ -19,7 +19,7 @@ const PARSED: u64 = 3;
 /// Objects of an upload that a server looks through for a commit: 4 TiB of whole packs.
 const MAX_OBJECTS: u64 = 1 << 17;
 /// Bytes that are handled without leaving the runtime's threads.
-const QUICK: usize = 256 << 10;
+const QUICK: u64 = 256 << 10;
 
 /// Room for the lists that are read at once, in [`KIB`].
 #[derive(Debug, Clone)]
@@ -50,6 +50,24 @@ impl Room {
         // It is never closed.
         Arc::clone(&self.free).acquire_many_owned(places).await.ok()
     }
+
+    /// Works on so many bytes in room for them, off the runtime's threads unless that is quick. The room is kept until the work is done, also
+    /// when nobody waits for it any more. `None` if the runtime stops.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if bytes <= QUICK {
+            return Some(work());
+        }
+        let room = self.take(bytes).await;
+        let work = move || {
+            let _room = room;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.ok()
+    }
 }
 
 /// For a program that serves itself alone: whatever the format allows.
@@ -77,15 +95,19 @@ impl Vault {
     /// If it does not exist, is longer, or the store fails.
     pub(super) async fn read_list(&self, name: &ObjectName, length: u64) -> Result<Read, StoreError> {
         let length = length.min(self.lists.longest);
-        let room = self.lists.take(length).await;
+        // A long list has room for what it is, not for what somebody said it would be.
+        let size = if length <= QUICK { length } else { self.store.size(name).await?.unwrap_or(length).min(length) };
+        let room = self.lists.take(size).await;
         let bytes = self.store.get(name, length).await?;
-        let (list, hash) = if bytes.len() <= QUICK {
-            parsed(&bytes)
-        } else {
-            let stopped = |_| StoreError::Stopped { path: self.store.location() };
-            tokio::task::spawn_blocking(move || parsed(&bytes)).await.map_err(stopped)?
+        if bytes.len() as u64 <= QUICK {
+            let (list, hash) = parsed(&bytes);
+            return Ok(Read { list, hash, _room: room });
+        }
+        let work = move || {
+            let (list, hash) = parsed(&bytes);
+            Read { list, hash, _room: room }
         };
-        Ok(Read { list, hash, _room: room })
+        tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Stopped { path: self.store.location() })
     }
 }
 
@@ -100,6 +122,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// Else whoever asks and leaves would have any number of lists parsed at once.
+    #[tokio::test]
+    async fn room_is_kept_until_the_work_is_done_though_nobody_waits_for_it() {
+        let room = Room::new(4 * QUICK);
+        let (go, going) = std::sync::mpsc::channel::<()>();
+        let work = room.work(QUICK + 1, move || going.recv());
+        assert!(tokio::time::timeout(Duration::from_millis(50), work).await.is_err());
+        let left = room.free.available_permits();
+        assert!(left < usize::try_from(room.all).unwrap(), "the work goes on in its room");
+        go.send(()).unwrap();
+        let all = tokio::time::timeout(Duration::from_secs(10), room.take(u64::MAX)).await;
+        assert!(all.is_ok(), "and then leaves it");
+    }
 
     #[tokio::test]
     async fn lists_wait_for_room_and_a_list_of_any_length_gets_it() {

@@ -165,9 +165,15 @@ impl Vault {
                 }
                 digest(bytes) == *hash
             }
-            ObjectName::Table { hash, .. } => digest(bytes) == *hash,
-            ObjectName::Seen(hash) => digest(bytes) == *hash && SeenList::parse(bytes).is_ok(),
-            ObjectName::PackList { .. } => PackList::parse(bytes).is_ok(),
+            ObjectName::Table { hash, .. } => {
+                let hash = *hash;
+                self.look_into(bytes, move |bytes| digest(bytes) == hash).await?
+            }
+            ObjectName::Seen(hash) => {
+                let hash = *hash;
+                self.look_into(bytes, move |bytes| digest(bytes) == hash && SeenList::parse(bytes).is_ok()).await?
+            }
+            ObjectName::PackList { .. } => self.look_into(bytes, |bytes| PackList::parse(bytes).is_ok()).await?,
             ObjectName::Groups { dataset, upload, manifest } => {
                 let list = ObjectName::PackList { dataset: dataset.clone(), upload: *upload, manifest: *manifest };
                 match self.are_groups(&list, bytes).await {
@@ -192,12 +198,27 @@ impl Vault {
         if fits { Ok(()) } else { Err(PutError::Differs { name: name.clone() }) }
     }
 
+    /// Looks into an object's bytes. Long ones, of which parsing makes more, wait for room and leave the runtime's threads to others.
+    async fn look_into(
+        &self,
+        bytes: &Bytes,
+        fits: impl FnOnce(&Bytes) -> bool + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let held = bytes.clone();
+        let fits = self.lists.work(bytes.len() as u64, move || fits(&held)).await;
+        fits.ok_or_else(|| StoreError::Stopped { path: self.store.location() })
+    }
+
     /// Whether groups merge to the hashes of their list. Off the runtime's threads: a long stream has hundreds of thousands.
     async fn are_groups(&self, list: &ObjectName, groups: &Bytes) -> Result<bool, StoreError> {
         // A few bytes may not have a long list read for them.
         let read = self.read_list(list, longest_list_of(groups.len() as u64)).await?;
         let groups = groups.clone();
-        let fits = move || read.list.as_ref().is_some_and(|list| groups_fit(list, &groups));
+        let fits = move || {
+            // All of it, with its room, which is kept until this is done.
+            let read = read;
+            read.list.as_ref().is_some_and(|list| groups_fit(list, &groups))
+        };
         Ok(tokio::task::spawn_blocking(fits).await.unwrap_or(false))
     }
 }

@@ -5,13 +5,13 @@
 
 mod exposure;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use vault_core::card::Card;
 use vault_core::context::Scope;
-use vault_core::ids::{CardId, DatasetId, EntryHash, LedgerId, MemberId, VaultId};
+use vault_core::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, MemberId, VaultId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::{At, Judged, Stop, Verdict, entry_hash};
@@ -42,6 +42,8 @@ pub struct Session {
     remembers: bool,
     /// Datasets that [`Session::datasets`] left out because they are not what was seen or signed.
     left_out: usize,
+    /// The entry hashes of the exposure ledgers, as they were last read.
+    exposed: BTreeMap<Digest, Vec<EntryHash>>,
 }
 
 impl core::fmt::Debug for Session {
@@ -123,7 +125,7 @@ impl Session {
         }
         let known = recognise(&state, client.location(), &id)?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
-        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0 };
+        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0, exposed: BTreeMap::new() };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -136,7 +138,7 @@ impl Session {
     /// If it is behind what was seen or the state can't be written.
     pub fn begin(client: Arc<dyn Client>, state: StateFolder, vault: VaultState) -> Outcome<Self> {
         let known = state.known(vault.id())?.unwrap_or_default();
-        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0 };
+        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0, exposed: BTreeMap::new() };
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -270,7 +272,9 @@ impl Session {
                 },
                 Ok(None) => {}
                 Err(failure) if failure.kind == Kind::Integrity => {
-                    self.left_out += 1;
+                    // What nobody ever saw may be rubbish, and takes nothing away from what was asked for.
+                    let was_seen = self.was_seen(&LedgerId::Dataset(id.clone())).await?;
+                    self.left_out += usize::from(was_seen);
                     crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
                 }
                 Err(failure) => return Err(failure),
@@ -291,17 +295,34 @@ impl Session {
         Err(Failure::integrity(said).hint("`seqvault verify` names them: ask an officer"))
     }
 
-    /// The exposure ledgers, folded. Where there are any, the vault ledger is read again behind them.
+    /// Whether a ledger was there once, as far as this machine knows: it was seen here, or stands in the newest `seen`. Of what was not, nobody
+    /// can tell damage from rubbish that somebody with the store's keys has left.
     ///
     /// # Errors
     /// If the store fails.
+    pub async fn was_seen(&self, ledger: &LedgerId) -> Outcome<bool> {
+        if self.has_seen(ledger) {
+            return Ok(true);
+        }
+        match self.seen_ledgers().await {
+            Ok(seen) => Ok(seen.iter().any(|item| item.ledger == *ledger)),
+            // Without the list it may have been.
+            Err(failure) if matches!(failure.kind, Kind::Integrity | Kind::NotFound) => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The exposure ledgers, folded and compared with what was seen of them: a total that was rolled back would allow what it forbade. Where
+    /// there are any, the vault ledger is read again behind them.
+    ///
+    /// # Errors
+    /// If one is behind what was seen, or the store fails.
     pub async fn exposures(&mut self) -> Outcome<Exposures> {
         let mut exposures = Exposures::default();
         let ledgers = self.client.ledgers().await?;
-        let recipients: Vec<_> = ledgers
-            .iter()
-            .filter_map(|ledger| if let LedgerId::Exposure(id) = ledger { Some(*id) } else { None })
-            .collect();
+        let seen = self.known.pins.keys().filter_map(|name| name.parse().ok());
+        let recipients: BTreeSet<Digest> =
+            ledgers.iter().cloned().chain(seen).filter_map(|ledger| exposure_of(&ledger)).collect();
         if recipients.is_empty() {
             return Ok(exposures);
         }
@@ -316,13 +337,30 @@ impl Session {
         }
         let mut read = Vec::new();
         for recipient in recipients {
-            read.push((recipient, self.readable(&LedgerId::Exposure(recipient)).await?));
+            let ledger = LedgerId::Exposure(recipient);
+            // One that was seen is compared, and can't be if it is not to be read.
+            let entries = match self.has_seen(&ledger) {
+                true => self.client.entries(&ledger, 0).await?,
+                false => self.readable(&ledger).await?,
+            };
+            read.push((recipient, entries));
         }
         self.refresh().await?;
         for (recipient, entries) in read {
+            self.compare_exposure(recipient, &entries)?;
             exposures.insert(ExposureState::fold(&self.vault, &creators, recipient, &entries));
         }
         Ok(exposures)
+    }
+
+    fn compare_exposure(&mut self, recipient: Digest, entries: &[Bytes]) -> Outcome<()> {
+        let (ledger, hashes) = (LedgerId::Exposure(recipient), self.hashes(entries));
+        self.check(&ledger, |seq| usize::try_from(seq).ok().and_then(|i| hashes.get(i)).copied())?;
+        if let (Some(hash), Some(seq)) = (hashes.last(), (hashes.len() as u64).checked_sub(1)) {
+            self.remember(&ledger, seq, *hash)?;
+        }
+        self.exposed.insert(recipient, hashes);
+        Ok(())
     }
 
     /// A ledger's entries, or none if it is damaged: what cites it then stops the fold, and nothing else is concerned.
@@ -568,19 +606,21 @@ impl Session {
         pin::check(&item.ledger, &pin, hash_at, &self.vault).map_err(|_| behind(&item.ledger, item.seq))
     }
 
-    /// Compares the very states that a seal would rest on with what an officer has seen.
+    /// Compares the very states that a seal would rest on with what an officer has seen: the vault's, the dataset's, and of the exposure
+    /// ledgers all, for each may say that a recipient has enough.
     async fn check_seen(&self, dataset: &DatasetState) -> Outcome<()> {
         let of_dataset = dataset.ledger();
+        let of_judged =
+            |seq: u64| usize::try_from(seq).ok().and_then(|i| dataset.judged().get(i)).map(|judged| judged.hash);
         for item in self.seen_ledgers().await? {
-            let found = if item.ledger == LedgerId::Vault {
-                self.vault.entry_hash(item.seq)
-            } else if item.ledger == of_dataset {
-                usize::try_from(item.seq).ok().and_then(|i| dataset.judged().get(i)).map(|j| j.hash)
-            } else {
-                continue;
-            };
-            if found != Some(item.hash) {
-                return Err(behind(&item.ledger, item.seq));
+            match &item.ledger {
+                LedgerId::Vault => self.continues(&item, |seq| self.vault.entry_hash(seq))?,
+                LedgerId::Dataset(_) if item.ledger == of_dataset => self.continues(&item, of_judged)?,
+                LedgerId::Dataset(_) => {}
+                LedgerId::Exposure(recipient) => {
+                    let hashes = self.exposed.get(recipient);
+                    self.continues(&item, |seq| hashes?.get(usize::try_from(seq).ok()?).copied())?;
+                }
             }
         }
         Ok(())
@@ -662,6 +702,10 @@ pub async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) ->
         return fold(&client.single_entries(&LedgerId::Vault, 0).await?);
     }
     Ok(state)
+}
+
+fn exposure_of(ledger: &LedgerId) -> Option<Digest> {
+    if let LedgerId::Exposure(recipient) = ledger { Some(*recipient) } else { None }
 }
 
 /// What is remembered of the vault at a location.

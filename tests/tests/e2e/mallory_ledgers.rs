@@ -6,8 +6,11 @@ use std::fs;
 use std::sync::Mutex;
 
 use serde_json::json;
-use vault_core::ids::LedgerId;
-use vault_core::ledger::statement::{Body, Revoked, Text};
+use vault_core::ids::{Digest, LedgerId};
+use vault_core::ledger::statement::{
+    Body, Recovered, RecoveredTerms, RecoveryAction, Reserved, Revoked, Text, UploaderSet,
+};
+use vault_keys::custodian::Custodian;
 use vault_tests::world::{World, copy_folder};
 
 use crate::bad_input::forged_vault;
@@ -136,6 +139,100 @@ fn a_dataset_that_is_hidden_is_missed_by_who_saw_it() {
         assert!(listed.code == Some(5) && listed.stderr.contains(gone), "{:?} {}", listed.code, listed.stderr);
         den.bring_back("whole", "");
         den.person("anna").ok(&["verify"]);
+    });
+}
+
+#[test]
+fn rubbish_under_a_name_that_nobody_saw_is_a_finding_and_takes_nothing_away() {
+    let den = Den::new(story(), Kind::Folder);
+    den.sees(&["officer", "lab", "anna"]);
+    fs::create_dir_all(den.folder().join("ledger/dataset/litter")).unwrap();
+    write_entry(&den.folder(), "dataset/litter", 0, b"\0rubbish");
+    for (who, args) in [("officer", &["dataset", "list"][..]), ("officer", &["member", "show", "anna"])] {
+        let done = den.person(who).run(args);
+        assert!(done.code == Some(0) && done.stderr.contains("litter is left out"), "{:?} {}", done.code, done.stderr);
+    }
+    // What is derived is made again, and the officer's list signed, beside it.
+    let marker = den.folder().join(format!("index/anna/{COHORT}"));
+    fs::remove_file(&marker).unwrap();
+    let report = den.person("officer").ok(&["doctor", "--repair"]);
+    let said =
+        |part: &str, words: &str| report[part].as_array().unwrap().iter().any(|line| line.to_string().contains(words));
+    assert!(said("repaired", "index/anna") && said("repaired", "signs the heads"), "{report}");
+    assert!(said("findings", "litter") && marker.exists() && report["damaged"] == json!(false), "{report}");
+    // A dataset that was seen is another matter.
+    fs::remove_file(den.folder().join(dataset()).join("0000000001")).unwrap();
+    fs::remove_file(&marker).unwrap();
+    den.reports(5, &[COHORT], "officer", &["doctor", "--repair"]);
+    assert!(!marker.exists(), "nothing is repaired beside damage");
+    let listed = den.person("lab").run(&["dataset", "list"]);
+    assert_eq!(listed.code, Some(5), "{}", listed.stderr);
+    // Also to who never saw it: it stands in the officer's list.
+    let listed = den.person("eve").run(&["dataset", "list"]);
+    assert_eq!(listed.code, Some(5), "{}", listed.stderr);
+}
+
+#[test]
+fn what_an_officer_cut_off_later_is_no_old_copy() {
+    everywhere(|den| {
+        let [lab, officer] = ["lab", "officer"].map(|name| custodian(&den.world.person(name)));
+        let ledger = LedgerId::Dataset(COHORT.parse().unwrap());
+        let body = Body::UploaderSet(UploaderSet { member: "eve".parse().unwrap(), on: true });
+        let statement = next_statement(&den.folder(), &"lab".parse().unwrap(), lab.card(), ledger.clone(), body);
+        let (seq, hash) = (statement.seq - 1, statement.prev.unwrap());
+        write_signed(&den.folder(), &lab, &statement);
+        den.person("officer").ok(&["doctor", "--repair"]);
+        den.sees(&["seq"]);
+        fs::remove_file(den.folder().join(dataset()).join(format!("{:010}", statement.seq))).unwrap();
+        den.refuses(5, &["was rolled back"], "seq", &["put", COHORT, "late"]);
+        let terms = RecoveredTerms { action: RecoveryAction::Cut, hash, ledger, seq };
+        let body = Body::Recovered(Recovered { approval: None, terms });
+        let cut = next_statement(&den.folder(), &"officer".parse().unwrap(), officer.card(), LedgerId::Vault, body);
+        write_signed(&den.folder(), &officer, &cut);
+        // Before any officer has signed a new list.
+        den.world.write("after/file", b"after the cut");
+        den.person("seq").ok(&["put", COHORT, "after"]);
+        den.person("anna").ok(&["verify"]);
+    });
+}
+
+#[test]
+fn an_exposure_ledger_that_is_rolled_back_or_hidden_is_missed() {
+    everywhere(|den| {
+        let lab = custodian(&den.world.person("lab"));
+        let ledger = LedgerId::Exposure(Digest([4; 32]));
+        let path = den.folder().join(format!("ledger/{ledger}"));
+        fs::create_dir_all(&path).unwrap();
+        for (added, total) in [(300, 300), (200, 500)] {
+            let (dataset, member) = (COHORT.parse().unwrap(), "anna".parse().unwrap());
+            let body = Body::Reserved(Reserved { added, dataset, member, subjects: None, total });
+            let statement = next_statement(&den.folder(), &"lab".parse().unwrap(), lab.card(), ledger.clone(), body);
+            write_signed(&den.folder(), &lab, &statement);
+        }
+        den.person("officer").ok(&["doctor", "--repair"]);
+        den.sees(&["seq", "lab"]);
+        let report = den.person("lab").ok(&["verify", "--data"]);
+        let found = report["ledgers"].as_array().unwrap().iter().find(|l| l["ledger"] == json!(ledger.to_string()));
+        assert_eq!((&found.unwrap()["entries"], &found.unwrap()["void"]), (&json!(2), &json!([])), "{report}");
+        den.save("whole");
+        fs::remove_file(path.join("0000000001")).unwrap();
+        for (who, args) in [("seq", &["put", COHORT, "late"]), ("lab", &["grant", COHORT, "eve"])] {
+            den.refuses(5, &["exposure", "was rolled back"], who, args);
+        }
+        den.reports(5, &["exposure", "was rolled back"], "lab", &["verify"]);
+        // Who never saw it is held to the officer's list, when it comes to sealing and when it checks.
+        den.person("deputy").ok(&["member", "list"]);
+        den.refuses_but_pins(5, &["exposure", "which an officer has seen"], "deputy", &["grant", COHORT, "eve"]);
+        den.reports(5, &["exposure", "which an officer has seen"], "deputy", &["verify"]);
+        // So it is where all of it is hidden.
+        fs::remove_dir_all(&path).unwrap();
+        den.refuses(5, &["exposure"], "seq", &["put", COHORT, "late"]);
+        let done = den.person("ben").run(&["verify"]);
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.code == Some(5) && said.contains("exposure"), "{:?} {said} {}", done.code, done.stderr);
+        den.bring_back("whole", "");
+        den.person("lab").ok(&["grant", COHORT, "eve"]);
+        den.person("lab").ok(&["verify"]);
     });
 }
 
@@ -312,9 +409,9 @@ fn what_nobody_had_the_right_to_say_grants_and_revokes_nothing_anywhere() {
         let say = |who: &str, card: &vault_core::card::Card| {
             next_statement(&den.folder(), &who.parse().unwrap(), card, ledger.clone(), body())
         };
-        write_signed(&den.folder(), &ben, &say("ben", vault_keys::custodian::Custodian::card(&ben)));
-        write_signed(&den.folder(), &mallory, &say("officer", vault_keys::custodian::Custodian::card(&mallory)));
-        write_signed(&den.folder(), &mallory, &say("officer", vault_keys::custodian::Custodian::card(&officer)));
+        write_signed(&den.folder(), &ben, &say("ben", ben.card()));
+        write_signed(&den.folder(), &mallory, &say("officer", mallory.card()));
+        write_signed(&den.folder(), &mallory, &say("officer", officer.card()));
         for rubbish in [&b""[..], b"\0rubbish", b"{}"] {
             let seq = entries(&den.folder(), &ledger.to_string()).len() as u64;
             write_entry(&den.folder(), &ledger.to_string(), seq, rubbish);

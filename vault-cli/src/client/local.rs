@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,17 +9,13 @@ use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
 use vault_server::store::{self, ProbeError, S3Location, Store};
 use vault_server::vault::{
-    self, AppendError, Doctor, Finding, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
+    self, AppendError, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
 };
 
 use super::{Append, Client, Derived, Removed};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
-use crate::output;
 use crate::transfer::{PackStore, StoreError};
-
-/// What is younger than this may belong to somebody who is at work.
-const AT_WORK: Duration = Duration::from_secs(3600);
 
 /// What a bucket with versions means.
 pub const VERSIONS: &str = "the bucket keeps old versions of what a rotation deletes: who may read them and kept an epoch's key opens what that key sealed. Let epochs/ lie in a bucket without versions (epochs=BUCKET in the address), or let a lifecycle rule remove noncurrent versions";
@@ -219,38 +214,6 @@ impl Local {
         }
         Ok(found)
     }
-
-    /// Deletes what a statement already gave up and an interrupted command left. Whether there was something of that kind.
-    async fn delete_dead(&self, finding: &Finding) -> Outcome<bool> {
-        match finding {
-            Finding::OldEpoch { dataset, epoch, .. } => self.delete_epochs(dataset, epoch + 1).await?,
-            Finding::DeadUpload { dataset, upload, closed: true, .. } => self.sweep(dataset, upload).await?,
-            Finding::Hidden { dataset, .. } => self.delete_hidden(dataset).await?,
-            _ => return Ok(false),
-        };
-        Ok(true)
-    }
-}
-
-/// A finding with what to do about it, where a person has to.
-fn describe(finding: &Finding) -> String {
-    match finding {
-        Finding::OpenEpoch { dataset, epoch, since } => format!(
-            "dataset {dataset}: the rotation to epoch {epoch}, begun {}, is not finished (`seqvault rotate {dataset}`)",
-            output::time(*since)
-        ),
-        Finding::OpenUpload { dataset, upload, author, opened, ends, bytes } => format!(
-            "dataset {dataset}: upload {upload} of {author}, begun {}, is not finished; it holds {} and ends {}",
-            output::time(*opened),
-            output::bytes(*bytes),
-            output::time(*ends)
-        ),
-        Finding::OldEpoch { .. } | Finding::DeadUpload { closed: true, .. } | Finding::Hidden { .. } => {
-            format!("{finding} (--repair)")
-        }
-        other if other.is_repairable() => format!("{other} (--repair)"),
-        other => other.to_string(),
-    }
 }
 
 #[async_trait]
@@ -322,30 +285,9 @@ impl Client for Local {
     }
 
     async fn doctor(&self, repair: bool) -> Outcome<Derived> {
-        let how = Doctor { now: i64::try_from(clock::now()).unwrap_or(i64::MAX), at_work: AT_WORK };
-        let report = self.vault.doctor(&how).await.map_err(storage)?;
-        let mut derived = Derived::default();
-        let mut left = report.findings.clone();
-        if repair {
-            for finding in self.vault.repair(&report).await.map_err(remove)? {
-                left.retain(|f| *f != finding);
-                derived.repaired.push(finding.to_string());
-            }
-            let mut rest = Vec::new();
-            for finding in left {
-                if self.delete_dead(&finding).await? {
-                    derived.repaired.push(finding.to_string());
-                } else {
-                    rest.push(finding);
-                }
-            }
-            left = rest;
-        }
-        derived.damaged = left
-            .iter()
-            .any(|f| matches!(f, Finding::Ledger { .. } | Finding::Missing { .. } | Finding::Differs { .. }));
-        derived.findings = left.iter().map(describe).collect();
-        derived.findings.extend(self.examine_bucket().await?);
-        Ok(derived)
+        let examined = self.vault.examine(clock::now(), repair).await.map_err(remove)?;
+        let mut findings = examined.findings;
+        findings.extend(self.examine_bucket().await?);
+        Ok(Derived { findings, repaired: examined.repaired, damaged: examined.damaged })
     }
 }

@@ -62,8 +62,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             Ok(Some(state)) => state,
             Ok(None) => continue,
             Err(failure) if failure.kind == Kind::Integrity => {
-                report.damaged = true;
-                report.findings.push(failure.to_string());
+                let was_seen = session.was_seen(&LedgerId::Dataset(id.clone())).await?;
+                report.damaged |= was_seen;
+                let unseen = if was_seen { "" } else { " (nobody has seen it before: it may be rubbish)" };
+                report.findings.push(format!("{failure}{unseen}"));
                 continue;
             }
             Err(failure) => return Err(failure),
@@ -289,7 +291,10 @@ async fn hashes_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Vec<Entr
             }
             state => Ok(state?.judged().iter().map(|judged| judged.hash).collect()),
         },
-        LedgerId::Exposure(_) => Ok(session.hashes(&session.client.entries(ledger, 0).await?)),
+        LedgerId::Exposure(recipient) => {
+            let exposures = session.exposures().await?;
+            Ok(exposures.of(recipient).map_or(&[][..], |state| state.judged()).iter().map(|j| j.hash).collect())
+        }
     }
 }
 

@@ -87,6 +87,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     behind(&session, &seen, &LedgerId::Vault, session.vault.judged(), &mut problems);
     let mut ledgers = vec![ledger(LedgerId::Vault, session.vault.judged(), problems)];
+    if args.dataset.is_none() {
+        ledgers.extend(exposures(&mut session, &seen, args.data).await?);
+    }
     let (ids, named) = match args.dataset {
         Some(id) => (vec![id], true),
         None => (every_dataset(&session, &seen).await?, false),
@@ -134,6 +137,36 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         .hint("`seqvault revoke` ends such a grant; ask its author how it came to be")),
         (false, _) => Err(Failure::integrity("not everything is as it was signed")),
     }
+}
+
+/// The exposure ledgers that are listed, were seen here, or were seen by an officer.
+async fn exposures(session: &mut Session, seen: &[SeenLedger], data: bool) -> Outcome<Vec<Ledger>> {
+    let mut all: BTreeSet<LedgerId> = session.ledger_ids().await?;
+    all.extend(seen.iter().map(|item| item.ledger.clone()));
+    all.retain(|ledger| matches!(ledger, LedgerId::Exposure(_)));
+    let mut checked = Vec::new();
+    if all.is_empty() {
+        return Ok(checked);
+    }
+    let folded = match session.exposures().await {
+        Err(failure) if failure.kind == Kind::Integrity => Err(failure.to_string()),
+        folded => Ok(folded?),
+    };
+    for id in all {
+        let LedgerId::Exposure(recipient) = &id else { continue };
+        let state = folded.as_ref().map(|folded| folded.of(recipient));
+        let mut problems = Problems::of(state.as_ref().ok().and_then(|state| state.as_ref()?.stop()));
+        if let Err(why) = &state {
+            problems.push(why.to_string());
+        }
+        let judged = state.ok().flatten().map_or(&[][..], |state| state.judged());
+        behind(session, seen, &id, judged, &mut problems);
+        if data {
+            check_entries(session.client.as_ref(), session.vault.id(), &id, judged, &mut problems).await?;
+        }
+        checked.push(ledger(id.clone(), judged, problems));
+    }
+    Ok(checked)
 }
 
 /// The datasets that are listed, were seen here, or were seen by an officer.

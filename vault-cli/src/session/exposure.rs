@@ -27,6 +27,8 @@ impl Session {
         let creators = self.creators().await?;
         let mut entries = self.client.entries(&ledger, 0).await?;
         self.refresh().await?;
+        // What is counted on top of a total that was rolled back would be signed as too little.
+        self.compare_exposure(recipient, &entries)?;
         let state = ExposureState::fold(&self.vault, &creators, recipient, &entries);
         if let Some(stop) = state.stop() {
             return Err(stop.clone().into());
@@ -45,7 +47,10 @@ impl Session {
         let next = ExposureState::fold(&self.vault, &creators, recipient, &entries);
         accepted(next.judged(), seq, &statement.body)?;
         match self.client.append(&ledger, seq, stored).await? {
-            Append::Done => Ok(Some(Reservation { hash, ledger, seq })),
+            Append::Done => {
+                self.compare_exposure(recipient, &entries)?;
+                Ok(Some(Reservation { hash, ledger, seq }))
+            }
             Append::Taken => {
                 self.client.turn(&ledger).await;
                 Ok(None)

@@ -1,9 +1,15 @@
 //! The doctor with its words: what it found, what was repaired, and what a person has to do. Spec section 6.3.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use vault_core::ids::LedgerId;
+use vault_core::layout::ObjectName;
+use vault_core::ledger::seen::SeenList;
 
 use super::Vault;
 use super::doctor::{Doctor, Finding};
+use super::objects::digest;
 use super::remove::RemoveError;
 use crate::text;
 
@@ -46,11 +52,29 @@ impl Vault {
             }
             left = rest;
         }
-        let damaged =
-            |f: &Finding| matches!(f, Finding::Ledger { .. } | Finding::Missing { .. } | Finding::Differs { .. });
+        let seen = self.seen_by_officers().await?;
+        let damaged = |f: &Finding| match f {
+            Finding::Missing { .. } | Finding::Differs { .. } | Finding::Ledger { ledger: LedgerId::Vault, .. } => true,
+            // What no officer has seen may be rubbish that somebody with the store's keys has left; clients know more by their pins.
+            Finding::Ledger { ledger, .. } => seen.as_ref().is_none_or(|seen| seen.contains(ledger)),
+            _ => false,
+        };
         examined.damaged = left.iter().any(damaged);
         examined.findings = left.iter().map(describe).collect();
         Ok(examined)
+    }
+
+    /// The ledgers that the newest `seen` lists; `None` if the list can't be had, and then nobody can tell.
+    async fn seen_by_officers(&self) -> Result<Option<BTreeSet<LedgerId>>, RemoveError> {
+        let Ok(vault) = self.state().await else { return Ok(None) };
+        let Some(seen) = vault.seen() else { return Ok(Some(BTreeSet::new())) };
+        let list = match self.get(&ObjectName::Seen(seen.list)).await {
+            Ok(bytes) if digest(&bytes) == seen.list => SeenList::parse(&bytes).ok(),
+            Ok(_) => None,
+            Err(e) if e.is_not_found() => None,
+            Err(e) => return Err(e.into()),
+        };
+        Ok(list.map(|list| list.ledgers.into_iter().map(|item| item.ledger).collect()))
     }
 
     /// Deletes what a statement already gave up and an interrupted command left. Whether there was something of that kind.

@@ -19,7 +19,7 @@ use vault_server::wire::{self, API, Hello};
 use super::http::{Trust, asked_wait, read, send};
 use super::patience::Patience;
 use super::place::Place;
-use super::reach::Reach;
+use super::reach::{PROXIES, Reach};
 use super::trouble::{RemoteError, skewed, words};
 use crate::clock;
 use crate::error::{Failure, Kind};
@@ -322,8 +322,7 @@ fn is_clock_moved() -> bool {
 
 /// Whether somebody else makes the connections.
 fn has_proxy() -> bool {
-    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    PROXIES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn without_query(address: &str) -> &str {

@@ -35,11 +35,16 @@ impl Reach {
     }
 
     fn of_v4(ip: Ipv4Addr) -> Self {
-        let [a, b, ..] = ip.octets();
-        // 0.0.0.0/8 is this machine to some systems; 100.64.0.0/10 lies behind a provider's translation (RFC 6598).
-        if ip.is_loopback() || ip.is_link_local() || a == 0 || ip.is_multicast() || ip.is_broadcast() {
+        let [a, b, c, _] = ip.octets();
+        // 0.0.0.0/8 is this machine to some systems; 100.64.0.0/10 lies behind a provider's translation (RFC 6598), 192.0.0.0/24 and
+        // 198.18.0.0/15 are for networks' own purposes (RFC 6890); what begins with 224 or more is nobody's alone.
+        if ip.is_loopback() || ip.is_link_local() || a == 0 || a >= 224 {
             Self::Machine
-        } else if ip.is_private() || a == 100 && (64..128).contains(&b) {
+        } else if ip.is_private()
+            || a == 100 && (64..128).contains(&b)
+            || a == 192 && b == 0 && c == 0
+            || a == 198 && (18..20).contains(&b)
+        {
             Self::Network
         } else {
             Self::World
@@ -50,15 +55,22 @@ impl Reach {
         if ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_multicast() {
             return Self::Machine;
         }
-        if ip.is_unique_local() {
-            return Self::Network;
-        }
-        // An address of IPv4 as it is (::ffff:0:0/96), or for a translator to reach (64:ff9b::/96, RFC 6052).
+        let four = |high: u16, low: u16| Self::of_v4((u32::from(high) << 16 | u32::from(low)).into());
         match ip.segments() {
-            [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                Self::of_v4((u32::from(high) << 16 | u32::from(low)).into())
-            }
-            _ => Self::World,
+            // fc00::/7 and fec0::/10 are a network's own.
+            [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 => Self::Network,
+            // An address of IPv4 as it is (::/96, ::ffff:0:0/96, ::ffff:0:0:0/96), or for a translator to reach (64:ff9b::/96, RFC 6052).
+            [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+            | [0, 0, 0, 0, 0xffff, 0, high, low]
+            | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
+            // 64:ff9b:1::/48 is for a site's own translator (RFC 8215), and where in it the other address stands is the site's business.
+            [0x64, 0xff9b, 1, ..] => Self::Machine,
+            // 6to4 holds one, Teredo two, the second turned over.
+            [0x2002, high, low, ..] => four(high, low),
+            [0x2001, 0, high, low, _, _, a, b] => four(high, low).max(four(!a, !b)),
+            [first, ..] if first & 0xe000 == 0x2000 => Self::World,
+            // Nothing else is given to anybody.
+            _ => Self::Machine,
         }
     }
 
@@ -82,7 +94,9 @@ type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr
 pub(super) struct Judge {
     nearest: Reach,
     stores: Arc<[String]>,
-    // Other names are those of proxies, which the user chose.
+    // Names of the user's own choice, to which connections are made in a link's place.
+    proxies: Arc<[String]>,
+    // Hosts of links that are no named store's. A host that is named with a port may be one, of links to another port.
     judged: Arc<Mutex<HashSet<String>>>,
     look_up: LookUp,
 }
@@ -105,7 +119,8 @@ impl Judge {
 
     fn with(nearest: Reach, stores: &str, look_up: LookUp) -> Self {
         let named = stores.split([',', ' ']).filter(|host| !host.is_empty()).map(str::to_ascii_lowercase);
-        Self { nearest, stores: named.collect(), judged: Arc::default(), look_up }
+        let proxies = PROXIES.iter().filter_map(|name| proxy_host(&std::env::var(name).ok()?)).collect();
+        Self { nearest, stores: named.collect(), proxies, judged: Arc::default(), look_up }
     }
 
     /// One for tests, with the addresses that every name has.
@@ -130,7 +145,7 @@ impl Judge {
         if Reach::of_host(host).is_some_and(|reach| reach > self.nearest) {
             return Some(TOO_NEAR);
         }
-        self.judged.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned());
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner).insert(canonical(host));
         None
     }
 
@@ -139,8 +154,15 @@ impl Judge {
         self.stores.iter().any(|named| named == host || Some(named) == with_port.as_ref())
     }
 
+    /// Whether it matters what a name resolves to: always, but for those that the user chose.
     fn is_judged(&self, name: &str) -> bool {
-        self.judged.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        let name = canonical(name);
+        if self.judged.lock().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+            return true;
+        }
+        let is_store =
+            |named: &String| canonical(named.rsplit_once(':').map_or(named.as_str(), |(host, _)| host)) == name;
+        !self.proxies.contains(&name) && !self.stores.iter().any(is_store)
     }
 
     /// Those of a name's addresses that may be connected to.
@@ -158,6 +180,21 @@ impl Resolve for Judge {
         let found = self.clone().resolved(name.as_str().to_owned());
         Box::pin(async move { Ok(Box::new(found.await?.into_iter()) as Addrs) })
     }
+}
+
+/// Where the environment names proxies.
+pub(super) const PROXIES: [&str; 6] =
+    ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// A proxy's host, as it stands in the environment: an address, with or without a scheme.
+fn proxy_host(proxy: &str) -> Option<String> {
+    let url = Url::parse(proxy).ok().filter(Url::has_host).or_else(|| Url::parse(&format!("http://{proxy}")).ok())?;
+    url.host_str().map(canonical)
+}
+
+/// A name in one spelling.
+fn canonical(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 const NOT_HTTPS: &str = "it is not https; if it is the store, name its host in SEQVAULT_STORE_HOSTS";
@@ -180,17 +217,23 @@ mod tests {
         let cases = [
             (
                 Reach::World,
-                "192.0.2.1 8.8.8.8 100.63.0.1 100.128.0.1 172.32.0.1 2001:db8::1 ::ffff:8.8.8.8 64:ff9b::808:808",
+                "192.0.2.1 8.8.8.8 100.63.0.1 100.128.0.1 172.32.0.1 198.17.0.1 198.20.0.1 192.0.1.1 2001:db8::1 ::ffff:8.8.8.8 \
+                 64:ff9b::808:808 ::808:808 ::ffff:0:808:808 2002:808:808::1 2001:0:808:808::f7f7:f7f7",
             ),
             (
                 Reach::Network,
-                "10.0.0.5 172.16.0.1 172.31.255.1 192.168.1.1 100.64.0.1 fd00::1 ::ffff:10.0.0.1 64:ff9b::a00:1",
+                "10.0.0.5 172.16.0.1 172.31.255.1 192.168.1.1 100.64.0.1 198.18.0.1 198.19.9.9 192.0.0.8 fd00::1 fec0::1 \
+                 ::ffff:10.0.0.1 64:ff9b::a00:1 ::a00:1 ::ffff:0:a00:1 2002:a00:1::1 2001:0:808:808::f5ff:fffe",
             ),
             (
                 Reach::Machine,
                 "127.0.0.1 127.8.9.1 0.0.0.0 0.1.2.3 169.254.169.254 224.0.0.1 255.255.255.255 ::1 :: fe80::1 ff02::1",
             ),
-            (Reach::Machine, "::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1"),
+            (
+                Reach::Machine,
+                "::ffff:127.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1 240.0.0.1 64:ff9b:1::808:808 2002:7f00:1::1 \
+                 2001:0:a9fe:a9fe::f7f7:f7f7 4000::1 100::1",
+            ),
         ];
         for (reach, ips) in cases {
             for ip in ips.split(' ') {
@@ -239,6 +282,14 @@ mod tests {
         assert!(!is_followed(machine, "", "http://a:b@127.0.0.1/b"));
     }
 
+    #[test]
+    fn a_proxy_is_known_however_it_is_written() {
+        for proxy in ["http://u:p@Proxy.lab:3128", "proxy.lab:3128", "proxy.lab", "socks5h://proxy.lab.:1080/"] {
+            assert_eq!(proxy_host(proxy).as_deref(), Some("proxy.lab"), "{proxy}");
+        }
+        assert_eq!(proxy_host(""), None);
+    }
+
     #[tokio::test]
     async fn what_a_name_resolves_to_is_judged_and_a_proxy_s_is_not() {
         let two = |_| -> BoxFuture<'static, _> {
@@ -253,9 +304,19 @@ mod tests {
             found.map(|found| found.iter().map(|a| a.ip().to_string()).collect::<Vec<_>>()).map_err(|e| e.to_string())
         };
         assert_eq!(addresses(&judge, "s3.example").await.unwrap(), ["192.0.2.1"]);
-        for unjudged in ["named.example", "proxy.example"] {
+        let judge = Judge { proxies: Arc::new(["proxy.example".to_owned()]), ..judge };
+        for unjudged in ["named.example", "proxy.example", "Proxy.Example."] {
             assert_eq!(addresses(&judge, unjudged).await.unwrap(), ["10.0.0.5", "192.0.2.1"]);
         }
+        // However it is written, and though nobody asked whether a link leads there.
+        for judged in ["S3.Example.", "s3.example.", "other.example"] {
+            assert_eq!(addresses(&judge, judged).await.unwrap(), ["192.0.2.1"], "{judged}");
+        }
+        // A store that is named with a port is no other port's.
+        let judge = Judge { stores: Arc::new(["named.example:9000".to_owned()]), ..judge };
+        assert_eq!(addresses(&judge, "named.example").await.unwrap(), ["10.0.0.5", "192.0.2.1"]);
+        assert_eq!(judge.refuses(&Url::parse("https://named.example/b").unwrap()), None);
+        assert_eq!(addresses(&judge, "named.example").await.unwrap(), ["192.0.2.1"]);
         let near = Judge::of_names(Reach::Network, "", "127.0.0.1".parse().unwrap());
         assert_eq!(near.refuses(&Url::parse("https://s3.example/b").unwrap()), None);
         assert_eq!(addresses(&near, "s3.example").await, Err(TooNear.to_string()));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderName, HeaderValue, RANGE};
+use reqwest::header::{ETAG, HeaderName, HeaderValue, RANGE};
 use reqwest::{Method, Url};
 use tokio::time::Instant;
 use vault_core::layout::ObjectName;
@@ -64,8 +64,10 @@ pub(super) enum Straight<T> {
     Done(T),
     /// There is an object of that name already.
     Taken,
-    /// It has to go through the server this time.
+    /// It has to go through the server this time. Of a pack to write nobody knows whether it came to be.
     Not,
+    /// It has to go through the server this time: nothing was asked of the store.
+    NoLink,
 }
 
 /// The links that are held, and whether links are of use from here.
@@ -217,6 +219,7 @@ impl Links {
             }
             Straight::Taken => Straight::Taken,
             Straight::Not => Straight::Not,
+            Straight::NoLink => Straight::NoLink,
         })
     }
 
@@ -241,13 +244,13 @@ impl Links {
     ) -> Result<Straight<(u16, Bytes)>, RemoteError> {
         // A link that ended on the way is renewed once; what is refused after that is refused for another reason.
         for _ in 0..2 {
-            let Some(link) = self.link(channel, of).await? else { return Ok(Straight::Not) };
+            let Some(link) = self.link(channel, of).await? else { return Ok(Straight::NoLink) };
             let Some((url, host)) = address(&link, of) else {
                 return Err(channel.nonsense("it gave a link that is none"));
             };
             if let Some(why) = self.is_refused(&url) {
                 self.give_up(&format!("no link to {host} is followed: {why}"));
-                return Ok(Straight::Not);
+                return Ok(Straight::NoLink);
             }
             let http = match self.client(&url, &host) {
                 Ok(http) => http,
@@ -271,6 +274,7 @@ impl Links {
             };
             let status = response.status().as_u16();
             let retry_after = asked_wait(response.headers());
+            let has_tag = response.headers().contains_key(ETAG);
             let limit = if matches!(status, 200 | 206) && !is_put { longest } else { MAX_XML };
             let bytes = match read(response, limit, STALLED).await {
                 Ok(bytes) => bytes,
@@ -278,7 +282,16 @@ impl Links {
                 Err(broken) => return Err(broken.of(&host, is_secure)),
             };
             match status {
-                200 | 201 | 206 => {
+                // Every store names what it stored; a login page in its place does not.
+                200 | 201 if is_put && !has_tag => {
+                    self.give_up(&format!("{host} does not answer as a store does"));
+                    return Ok(Straight::Not);
+                }
+                200 | 201 if is_put => {
+                    self.worked.store(true, Ordering::Relaxed);
+                    return Ok(Straight::Done((status, bytes)));
+                }
+                200 | 206 if !is_put => {
                     self.worked.store(true, Ordering::Relaxed);
                     return Ok(Straight::Done((status, bytes)));
                 }

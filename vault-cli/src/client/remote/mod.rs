@@ -176,7 +176,7 @@ impl Inner {
                     Straight::Done(()) => return Ok(true),
                     Straight::Taken => return Ok(false),
                     Straight::Not if self.is_there(name, bytes).await? => return Ok(true),
-                    Straight::Not => {}
+                    Straight::Not | Straight::NoLink => {}
                 }
             }
             // Hashed while another one is on its way.

@@ -448,6 +448,15 @@ async fn a_late_answer_is_waited_for() {
 
 /// A server that gives links to a store, which is another fake. The store's answers are the test's.
 async fn with_store(store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> (Fake, Fake) {
+    with_portal(move |seen, n| {
+        let reply = store(seen, n);
+        if seen.method == "PUT" { reply.with("etag", "\"it\"") } else { reply }
+    })
+    .await
+}
+
+/// The same with something in the store's place that need not answer as one.
+async fn with_portal(store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> (Fake, Fake) {
     let store = Fake::start(store).await;
     let address = store.location();
     let count = AtomicUsize::new(0);
@@ -658,6 +667,19 @@ async fn a_store_out_of_reach_is_left_for_the_server() {
 }
 
 #[tokio::test]
+async fn a_login_page_in_a_stores_place_stores_nothing() {
+    for reply in [Reply::html(200), Reply::html(201), Reply::html(206).with("etag", "\"it\"")] {
+        let (server, store) = with_portal(move |_, _| reply.clone()).await;
+        let client = server.client().await;
+        client.put_new(&pack(1), "bytes".into()).await.unwrap();
+        let asked = targets(&server);
+        assert_eq!(asked.last().unwrap(), &format!("PUT /v1/objects/{}", pack(1)), "{asked:?}");
+        assert_eq!(store.seen().len(), 1);
+        assert!(!client.inner.links.are_used());
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_was_reached_before_is_waited_for() {
     let (server, store) = with_store(|_, n| if n == 0 || n > 3 { Reply::ok(200, "bytes") } else { Reply::Close }).await;
     let client = server.client().await;
@@ -690,12 +712,17 @@ async fn without_links_packs_go_through_the_server() {
     assert_eq!(client.get(&pack(1), 5).await.unwrap(), "bytes");
     assert_eq!(client.get(&pack(2), 5).await.unwrap(), "bytes");
     assert_eq!(server.seen().len(), 4);
-    // A member who holds too many links waits for none.
-    let server = Fake::server(true, |seen, _| {
-        if seen.target == "/v1/links" { Reply::problem(Type::Quota) } else { Reply::ok(200, "bytes") }
+    // A member who holds too many links waits for none, and no pack is looked for of which nothing was sent.
+    let server = Fake::server(true, |seen, _| match (seen.method.as_str(), seen.target.as_str()) {
+        (_, "/v1/links") => Reply::problem(Type::Quota),
+        ("PUT", _) => Reply::ok(201, ""),
+        _ => Reply::ok(200, "bytes"),
     })
     .await;
-    assert_eq!(server.client().await.get(&pack(1), 5).await.unwrap(), "bytes");
+    let client = server.client().await;
+    assert_eq!(client.get(&pack(1), 5).await.unwrap(), "bytes");
+    client.put_new(&pack(1), "bytes".into()).await.unwrap();
+    assert!(targets(&server).iter().all(|asked| !asked.starts_with("HEAD")), "{:?}", targets(&server));
 }
 
 #[tokio::test]

@@ -62,6 +62,9 @@ pub enum JournalProblem {
     /// The key is not its key, or its records were changed.
     #[error("its records are not authentic")]
     Authentication,
+    /// A record could not be written before.
+    #[error("a record of it could not be written; run the same command again")]
+    Broken,
     /// A key could not be sealed to the uploader's card.
     #[error("its key can't be sealed to the uploader's card")]
     Seal,
@@ -123,6 +126,8 @@ pub struct Journal {
     next: u64,
     length: u64,
     compact_at: u64,
+    // A record could not be written: none is written behind it.
+    is_broken: bool,
 }
 
 impl std::fmt::Debug for Journal {
@@ -152,7 +157,18 @@ impl Journal {
         let (file, stored_head) = made.map_err(|problem| JournalError { path: path.clone(), problem })?;
         let length = stored_head.len() as u64;
         let compact_at = length + SLACK;
-        Ok(Self { path, file, head, stored_head, key, state: State::default(), next: 0, length, compact_at })
+        Ok(Self {
+            path,
+            file,
+            head,
+            stored_head,
+            key,
+            state: State::default(),
+            next: 0,
+            length,
+            compact_at,
+            is_broken: false,
+        })
     }
 
     /// Finds the journal of the same request in `folder`, and locks it.
@@ -209,15 +225,27 @@ impl Journal {
     }
 
     fn write(&mut self, record: Record) -> Result<(), JournalProblem> {
+        if self.is_broken {
+            return Err(JournalProblem::Broken);
+        }
         let bytes = self.frame(self.next, &record)?;
-        self.file.write_all(&bytes)?;
         // What is about to be sent is only a note of where to look: it outlives the process, and need not outlive the machine.
-        if !matches!(record, Record::Sent { .. }) {
-            self.file.sync_data()?;
+        let is_durable = !matches!(record, Record::Sent { .. });
+        // First, so that nothing is written that the next run could not take in.
+        if self.state.apply(record).is_err() {
+            self.is_broken = true;
+            return Err(JournalProblem::Malformed);
+        }
+        let written =
+            self.file.write_all(&bytes).and_then(|()| if is_durable { self.file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            // The state is ahead of the file now, and what came behind a torn record would be lost: this is its end.
+            self.is_broken = true;
+            let _ = self.file.set_len(self.length);
+            return Err(error.into());
         }
         self.next += 1;
         self.length += bytes.len() as u64;
-        self.state.apply(record).map_err(|_| JournalProblem::Malformed)?;
         if self.length > self.compact_at { self.compact() } else { Ok(()) }
     }
 
@@ -308,7 +336,18 @@ impl Pending {
         self.file.sync_data()?;
         self.file.seek(SeekFrom::Start(length))?;
         let Self { path, file, head, .. } = self;
-        Ok(Journal { path, file, head, stored_head, key, state, next, length, compact_at: length + SLACK })
+        Ok(Journal {
+            path,
+            file,
+            head,
+            stored_head,
+            key,
+            state,
+            next,
+            length,
+            compact_at: length + SLACK,
+            is_broken: false,
+        })
     }
 }
 

@@ -114,6 +114,38 @@ fn a_torn_tail_is_forgotten_wherever_it_is_torn() {
 }
 
 #[test]
+fn a_record_that_does_not_fit_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), 1);
+    journal.append(plan()).unwrap();
+    let length = fs::metadata(&journal.path).unwrap().len();
+    let error = journal.append(acked(7)).unwrap_err();
+    assert!(matches!(error.problem, JournalProblem::Malformed));
+    assert_eq!(fs::metadata(&journal.path).unwrap().len(), length);
+    assert!(matches!(journal.append(sent(0)).unwrap_err().problem, JournalProblem::Broken));
+    drop(journal);
+    // Else it could never be opened again.
+    let mut journal = reopen(dir.path(), 1);
+    journal.append(sent(0)).unwrap();
+    journal.append(acked(0)).unwrap();
+}
+
+#[test]
+fn nothing_is_written_behind_a_record_that_could_not_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = create(dir.path(), 1);
+    journal.append(plan()).unwrap();
+    // As a full disk does it: this file takes nothing more.
+    let full = File::open(&journal.path).unwrap();
+    let real = std::mem::replace(&mut journal.file, full);
+    assert!(matches!(journal.append(sent(0)).unwrap_err().problem, JournalProblem::Io(_)));
+    journal.file = real;
+    assert!(matches!(journal.append(acked(0)).unwrap_err().problem, JournalProblem::Broken));
+    drop(journal);
+    assert_eq!(packs(&reopen(dir.path(), 1)), 0);
+}
+
+#[test]
 fn a_journal_is_private_and_holds_no_key_in_clear() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("uploads");

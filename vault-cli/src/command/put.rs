@@ -136,7 +136,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let options = PutOptions { checksums, ..PutOptions::default() };
     let store: Arc<dyn crate::transfer::PackStore> = Arc::clone(&session.client) as Arc<_>;
     let upload = Upload::new(store, journal, options, Arc::clone(&meter) as Arc<_>);
-    let uploaded = upload.run(found.inputs).await.map_err(put_failed)?;
+    let uploaded = match upload.run(found.inputs).await {
+        Ok(uploaded) => uploaded,
+        Err(error) => return Err(unless_over(&mut session, &args.dataset, upload_id, put_failed(error)).await),
+    };
     meter.finish();
     let uploaded: Vec<_> = uploaded.into_iter().map(|u| (u, None)).collect();
     dataset = session.dataset(&args.dataset).await?;
@@ -167,6 +170,21 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             done.dataset
         )
     })
+}
+
+/// Why a put was refused: perhaps the upload is over, which whoever refuses objects of it need not say.
+async fn unless_over(session: &mut Session, dataset: &DatasetId, upload: UploadId, failure: Failure) -> Failure {
+    if failure.kind != Kind::Refused {
+        return failure;
+    }
+    let Ok(state) = session.dataset(dataset).await else { return failure };
+    let how = match state.uploads().get(&upload).map(|upload| upload.status) {
+        Some(UploadStatus::Closed) => "closed",
+        Some(UploadStatus::Committed { .. }) => "committed",
+        Some(UploadStatus::Open) | None => return failure,
+    };
+    Failure::new(Kind::Conflict, format!("upload {upload} of {dataset} was {how} meanwhile"))
+        .hint("run the same command again")
 }
 
 /// What can be told before a passphrase is asked for.

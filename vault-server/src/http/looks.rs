@@ -32,6 +32,9 @@ pub(super) struct Looked {
     pub(super) entries: Option<Arc<Vec<Bytes>>>,
 }
 
+/// A ledger, the numbers from one to before another, and whether without bundles.
+type Reading = (LedgerId, u64, u64, bool);
+
 /// All looks that run. Cheap to clone; clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Looks {
@@ -39,7 +42,7 @@ pub(super) struct Looks {
     states: Waves<(), Found<Arc<VaultState>, StateError>>,
     views: Waves<DatasetId, Found<View, StateError>>,
     entries: Waves<(LedgerId, u64, bool), Found<Looked, LedgerError>>,
-    reads: Waves<(LedgerId, u64, u64, bool), Found<Arc<Vec<Bytes>>, LedgerError>>,
+    reads: Waves<Reading, Found<Arc<Vec<Bytes>>, LedgerError>>,
     names: Waves<(), Found<Arc<Vec<LedgerId>>, StoreError>>,
 }
 

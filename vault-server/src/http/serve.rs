@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// A place among all connections, and among those of the peer's address where they are bounded.
-    fn place(&self, peer: SocketAddr) -> Option<Place> {
+    fn place(&self, peer: SocketAddr) -> Option<Seat> {
         let entered = match &self.addresses {
             Some(addresses) => Some(addresses.enter(peer.ip())?),
             None => None,
@@ -161,7 +161,7 @@ impl Shared {
         Some((Arc::clone(&self.connections).try_acquire_owned().ok()?, entered))
     }
 
-    async fn converse(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+    async fn converse(self, stream: TcpStream, peer: SocketAddr, place: Seat) {
         let _open = (place, self.metrics.connection());
         // Without it small answers wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
@@ -260,12 +260,12 @@ impl Shared {
         request.extensions_mut().insert(Peer(peer));
         let response = self.app.clone().call(request).await?;
         let taken = work.answers();
-        Ok(response.map(|body| Body::new(Held { body, taken, _begun: begun })))
+        Ok(response.map(|body| Body::new(Outgoing { body, taken, _begun: begun })))
     }
 }
 
 /// What a connection holds while it is open.
-type Place = (OwnedSemaphorePermit, Option<Entered>);
+type Seat = (OwnedSemaphorePermit, Option<Entered>);
 
 /// A connection whose first bytes may be read.
 type Conversation = Pin<Box<dyn Stream>>;
@@ -389,13 +389,13 @@ impl Drop for Begun {
 }
 
 /// An answer's body that keeps its request in work until it has gone.
-struct Held {
+struct Outgoing {
     body: Body,
     taken: Arc<Taken>,
     _begun: Begun,
 }
 
-impl HttpBody for Held {
+impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vault_core::ids::{CardId, MemberId};
 use vault_core::ledger::statement::MAX_ENTRY;
 
@@ -34,6 +34,8 @@ const LONG: u64 = 4;
 const COMMITS: usize = 8;
 /// Deletions at once, of which a member has one; what a rotation gave up has as many places of its own.
 const REMOVALS: usize = 4;
+/// How long somebody waits whose card no look has shown yet.
+const STRANGERS: Duration = Duration::from_secs(2);
 /// Doctors at once, of which a member has one.
 const DOCTORS: usize = 2;
 /// What a place in the buffers is counted in.
@@ -141,8 +143,8 @@ struct Shared {
     removals: Arc<Semaphore>,
     epoch_removals: Arc<Semaphore>,
     doctors: Arc<Semaphore>,
-    strangers: Semaphore,
-    members: Mutex<HashMap<MemberId, Places>>,
+    strangers: Arc<Semaphore>,
+    members: Mutex<HashMap<MemberId, Share>>,
     began: Instant,
     stopping: AtomicBool,
 }
@@ -200,7 +202,7 @@ impl Rooms {
     }
 
     /// A member's share of it, so that nobody's slow bodies keep the others out. A body longer than the share takes all of it.
-    fn share(buffered: u64) -> Self {
+    fn of_member(buffered: u64) -> Self {
         let long = buffered.min(MAX_ENTRY as u64);
         Self {
             small: Room::new(SMALL_ROOM / 4),
@@ -224,7 +226,7 @@ impl Rooms {
 
 /// A member's own places.
 #[derive(Debug)]
-struct Places {
+struct Share {
     requests: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
     commits: Arc<Semaphore>,
@@ -270,7 +272,7 @@ impl Service {
             removals: Arc::new(Semaphore::new(REMOVALS)),
             epoch_removals: Arc::new(Semaphore::new(REMOVALS)),
             doctors: Arc::new(Semaphore::new(DOCTORS)),
-            strangers: Semaphore::new(32),
+            strangers: Arc::new(Semaphore::new((settings.requests / 4).max(1))),
             members: Mutex::default(),
             began: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -356,7 +358,7 @@ impl Service {
         requests.try_acquire_owned().map_err(|_| Refused::new(Type::Busy, detail()).after(1))
     }
 
-    /// Places among a member's transfers at once and among all of them; waits for a while.
+    /// Share among a member's transfers at once and among all of them; waits for a while.
     pub(super) async fn transfer(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
         let own = self.of_member(member, |places| Arc::clone(&places.transfers));
         Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.transfers, 1).await?))
@@ -404,9 +406,14 @@ impl Service {
         Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.doctors, 1).await?))
     }
 
-    /// A place among those whose card no look has shown yet.
-    pub(super) fn stranger(&self) -> Result<SemaphorePermit<'_>, Refused> {
-        self.0.strangers.try_acquire().map_err(|_| busy())
+    /// A place among those whose card no look has shown yet; waits for a moment: whoever was enrolled just now stands beside all who make
+    /// cards up, and one look serves them all.
+    pub(super) async fn stranger(&self) -> Result<Place, Refused> {
+        let place = Arc::clone(&self.0.strangers).acquire_owned();
+        match tokio::time::timeout(self.settings().patience.min(STRANGERS), place).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
     }
 
     /// A quarter of all, so that no member keeps the others out.
@@ -414,19 +421,19 @@ impl Service {
         (self.settings().requests / 4).max(1)
     }
 
-    fn of_member<T>(&self, member: &MemberId, which: impl Fn(&Places) -> T) -> T {
+    fn of_member<T>(&self, member: &MemberId, which: impl Fn(&Share) -> T) -> T {
         let mut members = lock(&self.0.members);
         if let Some(places) = members.get(member) {
             return which(places);
         }
-        let places = Places {
+        let places = Share {
             requests: Arc::new(Semaphore::new(self.member_requests())),
             transfers: Arc::new(Semaphore::new((self.settings().transfers / 4).max(1))),
             commits: Arc::new(Semaphore::new(1)),
             removals: Arc::new(Semaphore::new(1)),
             epoch_removals: Arc::new(Semaphore::new(1)),
             doctors: Arc::new(Semaphore::new(1)),
-            rooms: Rooms::share(self.settings().buffered),
+            rooms: Rooms::of_member(self.settings().buffered),
         };
         which(members.entry(member.clone()).or_insert(places))
     }

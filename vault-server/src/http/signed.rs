@@ -249,7 +249,7 @@ async fn card_of(service: &Service, id: &CardId) -> Result<(VerifyingKey, Member
         }
         return known(old).ok_or_else(|| Refused::new(Type::UnknownCard, "no such card"));
     }
-    let _place = service.stranger()?;
+    let _place = service.stranger().await?;
     let state = service.looks().state().await?;
     known(&state).ok_or_else(|| Refused::new(Type::UnknownCard, format!("no member of this vault has card {id}")))
 }

@@ -93,7 +93,7 @@ pub enum Prepared {
     /// Its number is taken: there is nothing to write.
     Settled(Append),
     /// It would count, and what it names is there.
-    Checked(Checked),
+    Checked(Box<Checked>),
 }
 
 /// An entry that would count when it was judged, and that names nothing which was not there.
@@ -157,7 +157,7 @@ impl Vault {
             }
             self.write_markers(statement).await?;
         }
-        Ok(Prepared::Checked(Checked { ledger: ledger.clone(), seq, stored, statement }))
+        Ok(Prepared::Checked(Box::new(Checked { ledger: ledger.clone(), seq, stored, statement })))
     }
 
     /// Writes an entry that was checked some time ago: judges it again, and looks whether what may have been deleted since is still there.

@@ -48,13 +48,21 @@ pub(super) struct Index {
     pub(super) mark: Option<Mark>,
 }
 
-/// How a listing shows an entry, in a store that tells one version of an object from another.
+/// How a listing shows an entry, in a store that tells one version of an object from another. Whoever keeps one keeps it with the entries that
+/// end with this one, and with no others: what looks the same at its number is taken for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     seq: u64,
     size: u64,
     modified: i64,
     e_tag: String,
+}
+
+impl Mark {
+    /// Whether it is of the last of so many entries.
+    pub(super) const fn ends(&self, entries: u64) -> bool {
+        self.seq + 1 == entries
+    }
 }
 
 /// Entries, and how a listing showed the last one before they were read.
@@ -233,9 +241,10 @@ impl Vault {
 
     /// The ids of all ledgers, the vault's first.
     pub(super) async fn ledger_ids(&self) -> Result<Vec<LedgerId>, StoreError> {
+        let (datasets, exposures) =
+            tokio::try_join!(self.store.folders("ledger/dataset/"), self.store.folders("ledger/exposure/"))?;
         let mut ids = vec![LedgerId::Vault];
-        for kind in ["dataset", "exposure"] {
-            let names = self.store.folders(&format!("ledger/{kind}/")).await?;
+        for (kind, names) in [("dataset", datasets), ("exposure", exposures)] {
             ids.extend(names.iter().filter_map(|name| format!("{kind}/{name}").parse::<LedgerId>().ok()));
         }
         Ok(ids)
@@ -274,7 +283,7 @@ impl Vault {
             end = seq + 1;
         }
         // A mark stands for the last entry or for nothing.
-        let mark = mark.filter(|mark| mark.seq + 1 == end);
+        let mark = mark.filter(|mark| mark.ends(end));
         Ok(Index { numbers: from..end, sizes, bundles, mark })
     }
 
@@ -383,8 +392,8 @@ mod tests {
         {
             let mut cut = index();
             assert_eq!(cut.cut(max), (bytes, taken < 4), "{max}");
-            assert_eq!((cut.numbers.clone(), cut.sizes.len()), (7..7 + taken, taken as usize));
-            assert!(plan(&cut).len() == taken as usize);
+            assert_eq!((cut.numbers.clone(), cut.sizes.len() as u64), (7..7 + taken, taken));
+            assert_eq!(plan(&cut).len() as u64, taken);
         }
         let mut none = Index { numbers: 3..3, ..Index::default() };
         assert_eq!(none.cut(9), (0, false));

@@ -65,7 +65,8 @@ pub struct View {
     pub entries: u64,
 }
 
-/// A state and how far it has read.
+/// A state and how far it has read: it is the fold of the first `entries` entries, of which there is one at least, `last` is the hash of the last
+/// of them, and `mark`, if there is one, how a listing showed that same one. A mark of any other would hide what came between for good.
 #[derive(Debug)]
 pub(super) struct Known<T> {
     pub(super) state: Arc<T>,
@@ -423,7 +424,8 @@ impl<T> Known<T> {
     fn new(state: T, marked: &Marked) -> Self {
         let Marked { entries, mark } = marked;
         let (count, bytes) = (entries.len() as u64, stored(entries));
-        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark: mark.clone() }
+        let mark = mark.clone().filter(|mark| mark.ends(count));
+        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark }
     }
 
     /// The state after entries that were read from the last known one on.
@@ -431,7 +433,8 @@ impl<T> Known<T> {
         let Marked { entries, mark } = marked;
         let count = self.entries - 1 + entries.len() as u64;
         let bytes = self.bytes.saturating_add(stored(entries.get(1..).unwrap_or_default()));
-        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark: mark.clone() }
+        let mark = mark.clone().filter(|mark| mark.ends(count));
+        Self { state: Arc::new(state), entries: count, bytes, last: last(entries), mark }
     }
 
     /// Whether entries, read from the last known one on, go on where this ends.

@@ -70,6 +70,9 @@ pub(super) fn write_problem(error: io::Error) -> TargetProblem {
 pub(super) struct Target {
     root: Arc<OwnedFd>,
     folders: Mutex<HashMap<String, Arc<OwnedFd>>>,
+    /// The folder that was looked for last and was not there: before anything is written, each file of it is looked for.
+    missing: Mutex<Option<String>>,
+    owner: u32,
 }
 
 /// What has a file's name.
@@ -85,6 +88,8 @@ pub(super) enum Existing {
 pub(super) struct Place {
     folder: Arc<OwnedFd>,
     name: String,
+    /// Whose files are ours.
+    owner: u32,
 }
 
 /// A file that grows, locked.
@@ -92,6 +97,8 @@ pub(super) struct Part {
     pub(super) file: File,
     place: Place,
     part: String,
+    /// Whether it had nothing in it when it was opened.
+    is_new: bool,
 }
 
 impl Target {
@@ -100,7 +107,8 @@ impl Target {
         fs::create_dir_all(path)?;
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { root: Arc::new(root), folders: Mutex::default() })
+        let owner = rustix::process::geteuid().as_raw();
+        Ok(Self { root: Arc::new(root), folders: Mutex::default(), missing: Mutex::default(), owner })
     }
 
     /// Finds out which names the file system takes for one, by making one.
@@ -145,7 +153,7 @@ impl Target {
     pub(super) fn place(&self, path: &VaultPath, make: bool) -> Result<Option<Place>, TargetProblem> {
         let (folder, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
         let folder = self.folder(folder, make)?;
-        Ok(folder.map(|folder| Place { folder, name: name.to_owned() }))
+        Ok(folder.map(|folder| Place { folder, name: name.to_owned(), owner: self.owner }))
     }
 
     fn folder(&self, path: &str, make: bool) -> Result<Option<Arc<OwnedFd>>, TargetProblem> {
@@ -155,12 +163,21 @@ impl Target {
         if let Some(folder) = self.lock().get(path) {
             return Ok(Some(Arc::clone(folder)));
         }
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if make {
+            *missing = None;
+        } else if missing.as_deref() == Some(path) {
+            return Ok(None);
+        }
         let mut folder = Arc::clone(&self.root);
         for (at, component) in components(path) {
             let name = path.get(at..at + component.len()).unwrap_or(component);
             match open_folder(&folder, name, make) {
                 Ok(Some(opened)) => folder = Arc::new(opened),
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    *missing = Some(path.to_owned());
+                    return Ok(None);
+                }
                 Err(Errno::LOOP | Errno::NOTDIR) => {
                     let so_far = path.get(..at + component.len()).unwrap_or(path);
                     return Err(TargetProblem::NotAFolder(so_far.to_owned()));
@@ -241,7 +258,7 @@ impl Place {
             }
             let stat = rustix::fs::fstat(&file)?;
             // A second name for somebody's file would have it written to, and one that somebody else made may be open there.
-            let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+            let ours = stat.st_uid == self.owner;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink > 1 || !ours {
                 return Err(TargetProblem::ForeignPart);
             }
@@ -249,7 +266,8 @@ impl Place {
             if stat.st_nlink == 1
                 && named.is_some_and(|named| (named.st_dev, named.st_ino) == (stat.st_dev, stat.st_ino))
             {
-                return Ok(Part { file: File::from(file), place: self, part });
+                let is_new = stat.st_size == 0;
+                return Ok(Part { file: File::from(file), place: self, part, is_new });
             }
         }
         Err(TargetProblem::InUse)
@@ -305,7 +323,7 @@ impl Part {
     /// Forgets what was written, of which there is no log.
     pub(super) fn empty(&self) -> Result<(), TargetProblem> {
         // Most are new: nothing to forget, and one call less.
-        if rustix::fs::fstat(&self.file)?.st_size == 0 { Ok(()) } else { Ok(self.file.set_len(0)?) }
+        if self.is_new { Ok(()) } else { Ok(self.file.set_len(0)?) }
     }
 
     /// Removes it: what was written is not what was asked for.
@@ -327,7 +345,7 @@ impl Part {
     }
 
     fn rename(&self, force: bool) -> Result<(), TargetProblem> {
-        let Place { folder, name } = &self.place;
+        let Place { folder, name, .. } = &self.place;
         if force {
             return rustix::fs::renameat(folder, &self.part, folder, name).map_err(exists);
         }

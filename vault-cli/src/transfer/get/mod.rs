@@ -11,10 +11,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::task::{JoinError, spawn_blocking};
 use vault_core::floe::{SEGMENT_PLAIN, plain_segment_start, segments};
 use vault_core::hazmat::tree::{self, Frontier};
@@ -27,6 +28,9 @@ use super::store::PackStore;
 use super::target::{Existing, Part, Target, TargetProblem, write_problem};
 use super::{LOG_SUFFIX, PART_SUFFIX};
 use resume::{Kept, LOG_EVERY, log_head, log_line};
+
+/// Manifests whose files are under way.
+const MANIFESTS: usize = 2;
 
 /// How a get works.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,12 +129,14 @@ impl Get {
             manifests.push((body, outputs));
         }
         self.progress.phase(Phase::Moving);
+        let mut moving = Vec::with_capacity(manifests.len());
         for (body, outputs) in manifests {
             let (kept, outputs): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::is_kept);
             got.kept += kept.len() as u64;
             got.written += outputs.len() as u64;
-            self.manifest(&body, outputs).await?;
+            moving.push((body, outputs));
         }
+        self.move_all(moving).await?;
         self.progress.phase(Phase::Finishing);
         let synced = spawn_blocking(move || target.sync()).await?;
         synced.map_err(|problem| folder_problem(folder, problem))?;
@@ -174,7 +180,24 @@ impl Get {
         spawn_blocking(prepare).await?
     }
 
-    async fn manifest(&self, body: &Arc<Body>, outputs: Vec<Output>) -> Result<(), GetError> {
+    // The next manifest's packs begin to come while the last ones of the one before are written: both share the room for packs.
+    async fn move_all(&self, manifests: Vec<(Arc<Body>, Vec<Output>)>) -> Result<(), GetError> {
+        let failed = &AtomicBool::new(false);
+        let moves = stream::iter(manifests).map(|(body, outputs)| async move {
+            let moved =
+                if failed.load(Ordering::Relaxed) { Ok(()) } else { self.manifest(&body, outputs, failed).await };
+            failed.fetch_or(moved.is_err(), Ordering::Relaxed);
+            moved
+        });
+        let mut moves = std::pin::pin!(moves.buffered(MANIFESTS));
+        let mut result = Ok(());
+        while let Some(moved) = moves.next().await {
+            result = result.and(moved);
+        }
+        result
+    }
+
+    async fn manifest(&self, body: &Arc<Body>, outputs: Vec<Output>, failed: &AtomicBool) -> Result<(), GetError> {
         let progress = Arc::clone(&self.progress);
         let opened = spawn_blocking(move || {
             let resumed = outputs.iter().map(|output| {
@@ -191,7 +214,7 @@ impl Get {
             positions: kept..segments(output.record.size),
         });
         let works = self.fetcher.fetch(body, wanted.collect())?;
-        self.write(works, Arc::new(outputs)).await
+        self.write(works, Arc::new(outputs), failed).await
     }
 
     // Opens and writes parts as they come, as many at a time as there are processors.
@@ -199,6 +222,7 @@ impl Get {
         &self,
         works: impl futures_util::Stream<Item = Result<Work, FetchError>>,
         outputs: Arc<Vec<Output>>,
+        failed: &AtomicBool,
     ) -> Result<(), GetError> {
         let most = available_parallelism().map_or(1, usize::from);
         let mut works = std::pin::pin!(works);
@@ -206,6 +230,7 @@ impl Get {
         let mut failure = None;
         let mut more = true;
         while more || !writing.is_empty() {
+            more = more && !failed.load(Ordering::Relaxed);
             tokio::select! {
                 next = works.next(), if more && writing.len() < most => match next {
                     Some(Ok(work)) => {
@@ -225,6 +250,7 @@ impl Get {
                         more = false;
                     }
                 }
+                else => {}
             }
         }
         failure.map_or(Ok(()), Err)

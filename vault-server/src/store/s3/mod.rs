@@ -32,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// What is signed for where nobody names a region: AWS says the right one when it refuses, other stores take it.
 const REGION: &str = "us-east-1";
 
+/// Where the environment names proxies for plain HTTP.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
 /// Why a bucket could not even be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -98,12 +101,15 @@ impl Bucket {
         let bundle = bundle(environment)?;
         let options = client_options(&location, bundle.as_deref())?;
         let credentials = credentials::find(environment, &profile, &options).await?;
+        let needs_tls = needs_tls(&location);
+        // Whoever speaks no TLS has nobody to trust, and reading all of the system's certificates takes longer than many a command.
+        let options = options.with_no_system_certificates(!needs_tls);
         let ways = |place: &Place| -> Result<Ways, OpenS3Error> {
             let stores = clients(&location, place, &options, &credentials)?;
             Ok(Ways::new(stores, &place.prefix))
         };
         let (main, epochs) = (ways(&location.main)?, location.epochs.as_ref().map(&ways).transpose()?);
-        let plain = plain_client(bundle.as_deref())?;
+        let plain = plain_client(bundle.as_deref(), needs_tls)?;
         Ok(Self { main, epochs, location, plain })
     }
 
@@ -164,6 +170,14 @@ fn bundle(environment: &Environment) -> Result<Option<Vec<u8>>, OpenS3Error> {
         Ok(_) => Err(bad("there is no certificate in it".to_owned())),
         Err(e) => Err(bad(deepest(&e))),
     }
+}
+
+/// Whether a connection may be made by TLS: to the bucket, or to a proxy before it.
+fn needs_tls(location: &S3Location) -> bool {
+    // The client takes these from the process, whatever `Environment` it was opened in.
+    let has_proxy = PROXIES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let endpoints = &location.endpoints;
+    has_proxy || endpoints.is_empty() || !endpoints.iter().all(Endpoint::is_http)
 }
 
 fn client_options(location: &S3Location, bundle: Option<&[u8]>) -> Result<ClientOptions, OpenS3Error> {
@@ -230,13 +244,10 @@ fn host(endpoint: &Endpoint, bucket: &str, path_style: bool) -> String {
     }
 }
 
-fn plain_client(bundle: Option<&[u8]>) -> Result<reqwest::Client, OpenS3Error> {
+fn plain_client(bundle: Option<&[u8]>, needs_tls: bool) -> Result<reqwest::Client, OpenS3Error> {
     let failed = |e: reqwest::Error| OpenS3Error::Client(deepest(&e));
     let certificates = bundle.map_or(Ok(Vec::new()), reqwest::Certificate::from_pem_bundle).map_err(failed)?;
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_merge(certificates)
-        .build()
-        .map_err(failed)
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+    let builder = if needs_tls { builder.tls_certs_merge(certificates) } else { builder.tls_certs_only(certificates) };
+    builder.build().map_err(failed)
 }

@@ -140,6 +140,19 @@ async fn a_request_counts_once() {
     served.send(asked.by(&served.world.officer)).await.ok(200);
 }
 
+/// Of cards that no look has shown some may be new: whoever makes many up keeps no one of those out.
+#[tokio::test]
+async fn who_was_enrolled_just_now_is_served_beside_many_who_make_cards_up() {
+    let served = Served::with(Settings { requests: 160, ..Settings::default() }).await;
+    let strangers: Vec<_> = (10..130).map(|number| crate::common::Person::new("stranger", number)).collect();
+    let made_up = futures_util::future::join_all(strangers.iter().map(|stranger| served.get(stranger, TARGET)));
+    let (made_up, new) = tokio::join!(made_up, served.get(&served.world.officer, TARGET));
+    new.ok(200);
+    for answer in made_up {
+        answer.is(Type::UnknownCard);
+    }
+}
+
 #[tokio::test]
 async fn cards_that_are_not_enrolled_or_were_retired_are_unknown() {
     let mut served = Served::new().await;

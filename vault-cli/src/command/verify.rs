@@ -87,9 +87,6 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     behind(&session, &seen, &LedgerId::Vault, session.vault.judged(), &mut problems);
     let mut ledgers = vec![ledger(LedgerId::Vault, session.vault.judged(), problems)];
-    if args.dataset.is_none() {
-        ledgers.extend(exposures(&mut session, &seen, args.data).await?);
-    }
     let (ids, named) = match args.dataset {
         Some(id) => (vec![id], true),
         None => (every_dataset(&session, &seen).await?, false),
@@ -124,6 +121,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             Err(failure) => return Err(failure),
         };
         ledgers.push(one);
+    }
+    if !named {
+        ledgers.extend(exposures(&mut session, &seen, args.data).await?);
     }
     let sound = ledgers.iter().all(|l| l.problems.is_empty());
     let lawful = ledgers.iter().all(|l| l.rules.is_empty());

@@ -81,7 +81,7 @@ impl Message {
     ) -> (Self, [u8; HEADER]) {
         let mut iv = [0; FLOE_IV];
         rng.fill_bytes(&mut iv);
-        let (message, tag) = stack::cleared(|| Self::derive(parameters, key, aad, iv));
+        let (message, tag) = stack::cleared_shallow(|| Self::derive(parameters, key, aad, iv));
         let mut header = [0; HEADER];
         let parts = parameters.encode();
         for (to, from) in header.iter_mut().zip(parts.iter().chain(&iv).chain(&tag)) {
@@ -98,7 +98,7 @@ impl Message {
         if *encoded != parameters.encode() {
             return Err(FloeError::Parameters);
         }
-        let (message, expected) = stack::cleared(|| Self::derive(parameters, key, aad, *iv));
+        let (message, expected) = stack::cleared_shallow(|| Self::derive(parameters, key, aad, *iv));
         if bool::from(expected.ct_eq(tag)) { Ok(message) } else { Err(FloeError::Authentication) }
     }
 

@@ -194,6 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_says_of_itself_whether_it_is_the_last() {
+        let sealed = sealed(&vec![3; SEGMENT_PLAIN + 1]);
+        let says = |start: usize| is_final(sealed[start..].first_chunk().unwrap());
+        assert_eq!((says(HEADER), says(HEADER + SEGMENT)), (false, true));
+    }
+
+    #[test]
+    fn the_last_position_there_is_takes_the_final_segment_and_no_other() {
+        let (sealer, _) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
+        let mut full = vec![0; SEGMENT];
+        assert_eq!(sealer.seal_segment(MAX_SEGMENTS - 2, false, &[0; 12], &mut full), Ok(()));
+        assert_eq!(sealer.seal_segment(MAX_SEGMENTS - 1, true, &[0; 12], &mut full), Ok(()));
+    }
+
+    #[test]
     fn a_position_beyond_the_last_is_refused() {
         let (sealer, header) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
         let mut full = vec![0; SEGMENT];

@@ -171,7 +171,7 @@ impl<A: BodyAead> Keys<A> {
         {
             return Ok(Arc::clone(key));
         }
-        let key = stack::cleared(|| A::schedule(&self.message.segment_key(window)).map(Arc::new))
+        let key = stack::cleared_shallow(|| A::schedule(&self.message.segment_key(window)).map(Arc::new))
             .map_err(|_| FloeError::Authentication)?;
         *slot = Some((window, Arc::clone(&key)));
         Ok(key)

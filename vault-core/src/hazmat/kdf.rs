@@ -47,7 +47,7 @@ impl Sha256 {
 // One block of output, so T(1) = HMAC(PRK, info || 0x01) is all of it.
 #[must_use]
 pub fn expand_sha256(prk: &Secret32, info: &[u8]) -> Secret32 {
-    stack::cleared(|| {
+    stack::cleared_shallow(|| {
         let mut mac = keyed::<Hmac<Sha256Core>, 32>(prk.expose());
         mac.update(info);
         mac.update(&[1]);

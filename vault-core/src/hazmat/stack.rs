@@ -2,22 +2,30 @@
 //! seed was found there, whole, as long as nothing else came to lie on it.
 
 /// Deeper than any primitive here goes, and a small part of the smallest stack that calls one (1 MiB, WebAssembly).
-const DEPTH: usize = 128 << 10;
+const DEEP: usize = 128 << 10;
+/// Deeper than HMAC, a hash or a key schedule go. They run for every file, and clearing must not cost more than they do.
+const SHALLOW: usize = 16 << 10;
 
-/// Overwrites the stack below the caller. Best effort: a language that may move values promises nothing about where they were.
-///
-/// Call it from the function that called the primitive, or from one above it.
-#[inline(never)]
-pub fn clear() {
-    let mut below = [0u8; DEPTH];
-    core::hint::black_box(&mut below);
-}
-
-/// Does something with secrets and clears the stack that this took.
+/// Does something with secrets and clears the stack that this took. Best effort: a language that may move values promises nothing
+/// about where they were.
 pub fn cleared<T>(with_secrets: impl FnOnce() -> T) -> T {
     let out = apart(with_secrets);
-    clear();
+    clear::<DEEP>();
     out
+}
+
+/// As [`cleared`], for what is done with symmetric keys alone.
+pub fn cleared_shallow<T>(with_secrets: impl FnOnce() -> T) -> T {
+    let out = apart(with_secrets);
+    clear::<SHALLOW>();
+    out
+}
+
+// Overwrites the stack below the caller.
+#[inline(never)]
+fn clear<const DEPTH: usize>() {
+    let mut below = [0u8; DEPTH];
+    core::hint::black_box(&mut below);
 }
 
 // In a frame of its own, or what was inlined would lie above what is cleared.

@@ -26,6 +26,7 @@ use vault_core::ids::{Digest, ManifestId};
 use vault_core::manifest::{Draft, Extras, FileRecord, VaultPath};
 use vault_core::seal::PrivateKey;
 use vault_core::secret::Secret32;
+use vault_core::subject::SubjectKey;
 use vault_core::suite::Suite;
 use vault_keys::identity::Secrets;
 use vault_keys::locked::LockedSecrets;
@@ -75,6 +76,7 @@ impl rand_core::TryCryptoRng for Constant {}
 
 #[test]
 fn secrets_of_the_core_print_nothing() {
+    prints(&SubjectKey::accept(secret()), "SubjectKey(Secret32(..))");
     prints(&secret(), "Secret32(..)");
     prints(&SigningKey::from_seed(&secret()), "SigningKey(..)");
     prints(&PrivateKey::from_secret(Suite::X25519, secret()), "PrivateKey(X25519, ..)");
@@ -253,6 +255,7 @@ const TYPES: &[&str] = &[
     "vault-core/src/manifest/mod.rs FileRecord: derived",
     "vault-core/src/manifest/mod.rs Manifest: derived",
     r#"vault-core/src/seal.rs PrivateKey: by hand "PrivateKey({:?}, ..)""#,
+    "vault-core/src/subject.rs SubjectKey: derived",
     "vault-server/src/config.rs ConfigError: derived",
     "vault-server/src/http/tls.rs Certificates: derived",
     "vault-server/src/http/tls.rs Usable: derived",

@@ -59,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pins", run: formats::pins, seeds: seeds::pins, smoke: 4000 },
     Target { name: "seal", run: sealed::seal, seeds: seeds::seals, smoke: 1000 },
     Target { name: "table", run: sealed::table, seeds: seeds::tables, smoke: 2000 },
+    Target { name: "kept", run: sealed::kept, seeds: seeds::kept, smoke: 1500 },
     Target { name: "floe", run: sealed::floe, seeds: seeds::bodies, smoke: 1500 },
     Target { name: "identity", run: sealed::identity, seeds: seeds::identities, smoke: 1500 },
     Target { name: "sealed_file", run: sealed::sealed_file, seeds: seeds::sealed_files, smoke: 2000 },

@@ -8,10 +8,12 @@ use vault_cli::sealed_file::head::Head;
 use vault_core::context::{Context, Scope};
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe::{self, HEADER, Opener, SEGMENT};
-use vault_core::ids::{CardId, ManifestId, MemberId, VaultId};
+use vault_core::hazmat::kdf::sha256;
+use vault_core::ids::{CardId, Digest, ManifestId, MemberId, VaultId};
 use vault_core::json as canonical;
 use vault_core::seal::{self as seals, PrivateKey, PublicKey};
 use vault_core::secret::Secret32;
+use vault_core::subject::{SubjectKey, generation_of};
 use vault_core::suite::Suite;
 use vault_keys::identity::{Cost, Identity};
 use vault_keys::passphrase::Passphrase;
@@ -79,6 +81,26 @@ pub fn table(bytes: &[u8]) {
     assert_eq!(again, rest, "a table is written as it was read");
     assert!(table.iter().map(|(id, _)| *id).is_sorted_by(|a, b| a < b));
     assert!(KeyTable::open(&sealed, &key, &scope, 4, records as u64).is_err(), "a table opens in another epoch");
+}
+
+/// What is kept under a subject key, as it came; then changes to what was rightly kept.
+pub fn kept(bytes: &[u8]) {
+    let mut choices = Choices(bytes);
+    let (scope, key) = (scope(Suite::XWing), SubjectKey::accept(secret(6)));
+    let generation = u64::from(choices.byte());
+    let plain = choices.piece();
+    let name = Digest(sha256(plain));
+    let mut change = choices;
+    let rest = choices.0;
+    assert!(key.read(&scope, generation, &name, rest).is_err(), "what nobody kept is read");
+
+    let right = key.keep(&scope, generation, plain, &mut Random::of(bytes)).expect("it is short");
+    assert_eq!(generation_of(&right), Ok(generation));
+    assert_eq!(key.read(&scope, generation, &name, &right).as_deref().map(Vec::as_slice), Ok(plain));
+    assert!(key.read(&scope, generation + 1, &name, &right).is_err(), "it is read under another generation");
+    assert!(key.read(&scope, generation, &Digest([1; 32]), &right).is_err(), "it is read under another name");
+    let changed = changed(&right, &mut change);
+    assert_eq!(key.read(&scope, generation, &name, &changed).is_ok(), changed == right);
 }
 
 /// A header and a body as they came; then changes to a right body.

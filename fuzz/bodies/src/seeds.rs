@@ -136,6 +136,17 @@ pub fn tables() -> Vec<Vec<u8>> {
     all
 }
 
+pub fn kept() -> Vec<Vec<u8>> {
+    let mut random = Random::new(13);
+    let mut change = || (0..12).map(|_| random.next() as u8).collect::<Vec<u8>>();
+    let plains = [&b""[..], b"x", br#"{"marks":[]}"#, &[7; 2000]];
+    let mut all: Vec<_> =
+        plains.iter().flat_map(|plain| [0, 3].map(|n| [vec![n], pieces(&[plain]), change()].concat())).collect();
+    // A generation, a length, and no body of it.
+    all.push([vec![3, 0, 0], 3u64.to_be_bytes().to_vec(), (1u64 << 60).to_be_bytes().to_vec()].concat());
+    all
+}
+
 pub fn bodies() -> Vec<Vec<u8>> {
     let mut random = Random::new(11);
     let of_vectors =

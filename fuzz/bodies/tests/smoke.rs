@@ -59,6 +59,7 @@ smoke!(
     pins,
     seal,
     table,
+    kept,
     floe,
     identity,
     sealed_file,

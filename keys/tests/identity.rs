@@ -92,6 +92,7 @@ fn truncated_and_extended_files_are_refused() {
     }
     assert_eq!(refused(&[file.as_slice(), &[0]].concat()), IdentityError::Length);
     assert_eq!(refused(&vec![0; 16 * 1024 + 1]), IdentityError::TooLong);
+    assert_eq!(refused(&vec![0; 16 * 1024]), IdentityError::NotAnIdentity);
 }
 
 #[test]

@@ -359,16 +359,42 @@ pub fn ledgers_of(
 /// If facts can't be read.
 pub fn foresee(ask: &Ask<'_>, packs: &[&Pack]) -> Result<(Decision, ToReserve), Refusal> {
     let (read, grant) = (Read::of(ask)?, grant_of(ask.facts)?);
-    let decided = |exposure| decide(&read.case(ask, &grant, Counted::default(), exposure), packs);
-    let first = decided(Exposure::default());
+    let first = decide(&read.case(ask, &grant, Counted::default(), Exposure::default()), packs);
     let [recipient, export] = read.ledgers(ask.at.time, packs);
     let to = ToReserve {
         recipient: first.counted.then(|| read.need(ask, recipient)).flatten(),
         export: first.exported.then(|| read.need(ask, export)).flatten(),
     };
+    Ok((foresee_as(ask, packs, to)?, to))
+}
+
+/// As [`foresee`], with reservations that add other numbers of persons: fewer, where it is known who was counted before.
+///
+/// # Errors
+/// If facts can't be read.
+pub fn foresee_as(ask: &Ask<'_>, packs: &[&Pack], to: ToReserve) -> Result<Decision, Refusal> {
+    let (read, grant) = (Read::of(ask)?, grant_of(ask.facts)?);
     let total = |need: Option<Need>| need.map(|need| need.total);
     let exposure = Exposure { recipient: total(to.recipient), exported_this_year: total(to.export) };
-    Ok((decided(exposure), to))
+    Ok(decide(&read.case(ask, &grant, Counted::default(), exposure), packs))
+}
+
+impl Need {
+    /// The same with another number of persons.
+    #[must_use]
+    pub const fn adding(self, added: u64) -> Self {
+        let total = self.total.saturating_sub(self.added).saturating_add(added);
+        Self { added, total, ..self }
+    }
+}
+
+impl ToReserve {
+    /// Both with other numbers of persons.
+    #[must_use]
+    pub fn adding(self, added: impl Fn(&Need) -> u64) -> Self {
+        let other = |need: Option<Need>| need.map(|need| need.adding(added(&need)));
+        Self { recipient: other(self.recipient), export: other(self.export) }
+    }
 }
 
 /// The decision that a grant with these reservations is signed with. Whether it allows is the caller's to ask.

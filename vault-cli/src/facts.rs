@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use vault_core::ids::Digest;
+use vault_core::ids::{DatasetId, Digest};
 use vault_core::ledger::statement;
 use vault_policy::facts::{Answer, Record, Sealed, Seen, Split, StatedError};
 use vault_policy::problem::Problems;
@@ -16,6 +16,8 @@ use vault_policy::{Dataset, Grant, Lang, Member, Pack};
 
 use crate::error::{Failure, Outcome};
 use crate::random;
+use crate::session::{Session, Signer};
+use crate::settings::Globals;
 use crate::state::{StateFolder, create_private};
 
 /// Longest facts or pack file that is read.
@@ -191,6 +193,36 @@ impl Stated {
                 kept.display()
             ),
         }))
+    }
+}
+
+impl Stated {
+    /// As [`Self::keep`], and keeps the sealed part with its dataset, sealed to the vault's stewards; says where it is then.
+    ///
+    /// # Errors
+    /// If the state folder, the copy or the store can't be written.
+    pub async fn share(
+        &self,
+        globals: &Globals,
+        session: &mut Session,
+        signer: &Signer,
+        dataset: &DatasetId,
+        copy: Option<&Path>,
+    ) -> Outcome<()> {
+        let (lang, out) = (globals.lang(), globals.output());
+        let told = self.keep(&globals.state()?, copy, lang)?;
+        let Some(sealed) = &self.sealed else { return Ok(()) };
+        // Where no rules are in force nobody makes a key unasked.
+        let may = crate::gate::is_gated(&session.vault) || session.vault.subject_key_generation() > 0;
+        if may && crate::stewards::keep_sealed(session, signer, dataset, sealed.bytes()).await? {
+            out.note(match lang {
+                Lang::En => "the sealed part of the facts is kept with the dataset, sealed to the vault's stewards, and on this machine",
+                Lang::Zh => "事实的密封部分已随数据集保存（仅封装给保险库的数据管理者），并保存在本机",
+            });
+        } else if let Some(told) = told {
+            out.note(&told);
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ use vault_policy::{Decision, Grant, Lang, Outcome as Verdict3, Pack};
 
 use crate::error::{Failure, Kind, Outcome};
 use crate::facts;
+use crate::marks;
 use crate::output;
 use crate::session::{ATTEMPTS, Session, Signer};
 use crate::settings::Globals;
@@ -240,6 +241,8 @@ pub struct Answer {
     pub approvals: u64,
     /// What has to be reserved first.
     pub reserve: ToReserve,
+    /// Whether it does not allow, and would if everybody was counted before: only the marks of persons can tell, and they are sealed.
+    pub marks_may_help: bool,
 }
 
 impl Answer {
@@ -275,6 +278,12 @@ impl Answer {
             text.push_str(&match lang {
                 Lang::En => format!("\n{whose}: {} persons, {} with those before", item.added, item.total),
                 Lang::Zh => format!("\n{whose}：{} 人，累计 {} 人", item.added, item.total),
+            });
+        }
+        if self.marks_may_help {
+            text.push_str(match lang {
+                Lang::En => "\nwho was counted before under another dataset is not looked at without a passphrase: `grant` and `propose` do",
+                Lang::Zh => "\n未解锁身份时不查看是否已在其他数据集中计入；`grant` 和 `propose` 会查看",
             });
         }
         text
@@ -367,7 +376,37 @@ pub async fn foresee(
     let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
     let (decision, reserve) = ledger::foresee(&ask, &in_force).map_err(|e| refused(&e, lang))?;
     let approvals = genesis_approvals(&session.vault, dataset).max(u64::from(decision.approvals));
-    Ok(Answer { decision, approvals, reserve })
+    // Without a passphrase nobody can tell whom a recipient was given before: then it may be nobody new.
+    let nobody_new = || ledger::foresee_as(&ask, &in_force, reserve.adding(|_| 0));
+    let marks_may_help = decision.outcome != Verdict3::Allow
+        && reserve != ToReserve::default()
+        && session.vault.subject_key_generation() > 0
+        && facts::commitment(dataset.facts()).is_some()
+        && nobody_new().is_ok_and(|decision| decision.outcome == Verdict3::Allow);
+    Ok(Answer { decision, approvals, reserve, marks_may_help })
+}
+
+/// As [`foresee`], where the marks of persons tell who was counted before; with the hash of the dataset's marks, if it has any.
+async fn foresee_marked(
+    session: &mut Session,
+    signer: &Signer,
+    packs: &Packs,
+    dataset: &DatasetState,
+    member: &MemberId,
+    facts: &Facts,
+    lang: Lang,
+) -> Outcome<(Answer, Option<Digest>)> {
+    let answer = foresee(session, packs, dataset, member, facts, lang).await?;
+    let Some(marks) = marks::of(session, signer, dataset, &answer.reserve, lang).await? else {
+        return Ok((answer, None));
+    };
+    let exposures = session.exposures().await?;
+    let at = session.at();
+    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
+    let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
+    let reserve = answer.reserve.adding(|need| marks.still_to_count(exposures.of(&need.ledger), dataset.id(), need));
+    let decision = ledger::foresee_as(&ask, &in_force, reserve).map_err(|e| refused(&e, lang))?;
+    Ok((Answer { decision, reserve, marks_may_help: false, ..answer }, Some(marks.digest())))
 }
 
 /// Reserves what a grant is counted for, as far as it is not yet, and decides again each time that somebody else was first; then decides
@@ -387,7 +426,7 @@ pub async fn settle(
     lang: Lang,
 ) -> Outcome<Decision> {
     for _ in 0..ATTEMPTS {
-        let answer = foresee(session, packs, dataset, member, facts, lang).await?;
+        let (answer, subjects) = foresee_marked(session, signer, packs, dataset, member, facts, lang).await?;
         if let Some(failure) = answer.refusal(dataset.id(), member, lang) {
             return Err(failure);
         }
@@ -400,7 +439,7 @@ pub async fn settle(
             added: need.added,
             dataset: dataset.id().clone(),
             member: member.clone(),
-            subjects: None,
+            subjects,
             total: need.total,
         };
         *place = session.append_exposure(signer, need.ledger, Body::Reserved(body)).await?;
@@ -424,7 +463,7 @@ async fn decide_placed(
     let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
     let decision = ledger::decide_reserved(&ask, placed.counted(), &in_force).map_err(|e| refused(&e, lang))?;
     let approvals = genesis_approvals(&session.vault, dataset).max(u64::from(decision.approvals));
-    let answer = Answer { decision, approvals, reserve: ToReserve::default() };
+    let answer = Answer { decision, approvals, reserve: ToReserve::default(), marks_may_help: false };
     match answer.refusal(dataset.id(), member, lang) {
         Some(failure) => Err(failure),
         None => Ok(answer.decision),

@@ -24,6 +24,7 @@ pub mod gate;
 pub mod held;
 pub mod interrupt;
 pub mod keyring;
+pub mod marks;
 pub mod output;
 pub mod patterns;
 pub mod progress;

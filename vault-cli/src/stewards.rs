@@ -152,6 +152,20 @@ impl Keys {
     }
 }
 
+/// Keeps the sealed part of facts with its dataset, so that other stewards can read it; where the signer has no subject key and may make
+/// none, it stays on this machine alone, and that is said.
+///
+/// # Errors
+/// If the store fails.
+pub async fn keep_sealed(session: &mut Session, signer: &Signer, dataset: &DatasetId, sealed: &[u8]) -> Outcome<bool> {
+    let keys = match Keys::ensure(session, signer).await {
+        Ok(keys) => keys,
+        Err(failure) if failure.kind == Kind::Refused => return Ok(false),
+        Err(failure) => return Err(failure),
+    };
+    keys.keep(session, dataset, sealed).await.map(|_| true)
+}
+
 /// Seals the subject key to every current card of creators and stewards, as a new generation: the same key, or a fresh one.
 ///
 /// # Errors

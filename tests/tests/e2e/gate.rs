@@ -14,10 +14,10 @@ const REFUSED: i32 = 4;
 /// Facts that the pack allows for a hospital on the mainland: those that `template --example` prints.
 const DATASET: &str = include_str!("../../../vault-cli/src/command/examples/dataset.toml");
 const HOSPITAL: &str = include_str!("../../../vault-cli/src/command/examples/member.toml");
-const GRANT: &str = include_str!("../../../vault-cli/src/command/examples/grant.toml");
+pub(crate) const GRANT: &str = include_str!("../../../vault-cli/src/command/examples/grant.toml");
 
 /// A party of an approved cooperation abroad.
-fn foreign() -> String {
+pub(crate) fn foreign() -> String {
     HOSPITAL
         .replace("jurisdiction = \"CN\"", "jurisdiction = \"DE\"")
         .replace("country = \"CN\"", "country = \"DE\"")
@@ -28,7 +28,7 @@ fn foreign() -> String {
 }
 
 /// Facts with an approval that names R-1 for the project.
-fn approved() -> String {
+pub(crate) fn approved() -> String {
     let approval = r#"[[hgr.approvals]]
 kind = "cooperation"
 number = "GH-1"
@@ -43,18 +43,18 @@ expiry = 2079-12-31
 }
 
 /// A gated vault: an officer, the lab as steward, two approvers, anna at a hospital.
-struct Gated {
-    world: World,
-    officer: Person,
-    lab: Person,
-    dora: Person,
-    eric: Person,
-    anna: Person,
+pub(crate) struct Gated {
+    pub(crate) world: World,
+    pub(crate) officer: Person,
+    pub(crate) lab: Person,
+    pub(crate) dora: Person,
+    pub(crate) eric: Person,
+    pub(crate) anna: Person,
 }
 
 impl Gated {
     /// With a dataset of these facts, and these approvals a level.
-    fn of(facts: &str, member: &str, init: &[&str]) -> Self {
+    pub(crate) fn of(facts: &str, member: &str, init: &[&str]) -> Self {
         let world = World::new();
         let [officer, lab, dora, eric, anna] =
             ["officer", "lab", "dora", "eric", "anna"].map(|name| world.new_person(name));
@@ -95,13 +95,13 @@ impl Gated {
     }
 
     /// Proposed, approved, granted.
-    fn granted(&self) -> Value {
+    pub(crate) fn granted(&self) -> Value {
         self.propose();
         self.approve(&self.dora);
         self.grant()
     }
 
-    fn rewrite(&self, name: &str, from: &str, to: &str) {
+    pub(crate) fn rewrite(&self, name: &str, from: &str, to: &str) {
         let path = self.world.path(name);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{from}");

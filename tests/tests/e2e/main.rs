@@ -37,6 +37,7 @@ mod requests;
 mod rollback;
 mod servers;
 mod story;
+mod subjects;
 mod tamper;
 mod terminal;
 mod transfer;

@@ -209,12 +209,12 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
     let first = First::of(globals, session, &args)?;
     let begun = unfinished(session, &me, &args, &first, &title).await?;
     let signer = session.signer(globals)?;
-    if let Some(told) = first.stated.keep(&globals.state()?, args.save_sealed.as_deref(), globals.lang())? {
-        globals.output().note(&told);
-    }
     let mut state = match begun {
         Some(state) => state,
-        None => first_entry(session, &signer, &args, &first, title, recovery).await?,
+        None => {
+            first.stated.share(globals, session, &signer, &args.dataset, args.save_sealed.as_deref()).await?;
+            first_entry(session, &signer, &args, &first, title, recovery).await?
+        }
     };
     for member in &args.uploader {
         if !state.uploaders().contains(member) {

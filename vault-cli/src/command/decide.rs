@@ -170,5 +170,5 @@ async fn imagined(
     let decision = ask_rules(&case, &asked);
     let approvals = u64::from(decision.approvals);
     let names = asked.iter().map(|pack| pack.name().to_owned()).collect();
-    Ok((Answer { decision, approvals, reserve: ToReserve::default() }, names))
+    Ok((Answer { decision, approvals, reserve: ToReserve::default(), marks_may_help: false }, names))
 }

@@ -166,6 +166,10 @@ impl Plan {
                 out.note(&answer.explain(lang));
                 Ok(())
             }
+            Some(_) if answer.marks_may_help => {
+                out.note(&answer.explain(lang));
+                Ok(())
+            }
             Some(failure) => {
                 out.result(&answer.to_json(lang), || output::printable(&answer.explain(lang)))?;
                 Err(Failure { hint: Some(hint_on_facts(lang).to_owned()), ..failure })

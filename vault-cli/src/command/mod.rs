@@ -28,6 +28,7 @@ pub mod rm;
 pub mod rotate;
 pub mod seal;
 pub mod serve;
+pub mod subjects;
 pub mod suspend;
 pub mod verify;
 pub mod waiting;
@@ -85,6 +86,8 @@ pub enum Command {
     Suspend(suspend::Args),
     #[allow(missing_docs, reason = "as above")]
     Withdraw(withdraw::Args),
+    #[allow(missing_docs, reason = "as above")]
+    Subjects(subjects::Args),
     #[allow(missing_docs, reason = "as above")]
     Due(due::Args),
     #[allow(missing_docs, reason = "as above")]
@@ -157,6 +160,7 @@ impl Command {
             Self::Revoke(args) => revoke::run(globals, args).await,
             Self::Rotate(args) => rotate::run(globals, args).await,
             Self::Withdraw(args) => withdraw::run(globals, args).await,
+            Self::Subjects(args) => subjects::run(globals, args).await,
             Self::Due(args) => due::run(globals, args).await,
             Self::Suspend(args) => suspend::run(globals, args).await,
             Self::Agreement(args) => agreement::run(globals, args).await,

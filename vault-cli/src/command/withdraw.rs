@@ -1,7 +1,5 @@
 //! `seqvault withdraw`: consent withdrawn or purpose over: grants are suspended at once, and what has to follow is led through. Spec 5.3.
 
-use std::path::PathBuf;
-
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, Digest, MemberId};
@@ -13,7 +11,6 @@ use super::grant::is_given;
 use super::member::text;
 use super::suspend::{check_grants, check_right, names};
 use crate::error::{Failure, Outcome};
-use crate::facts;
 use crate::output;
 use crate::session::Session;
 use crate::settings::Globals;
@@ -32,9 +29,9 @@ pub struct Args {
     /// Why; recorded, and visible to whoever holds the vault: name no patient
     #[arg(long, required_unless_present = "status")]
     reason: Option<String>,
-    /// The set of subjects that it concerns: a file, whose hash is recorded
-    #[arg(long, value_name = "FILE", conflicts_with = "status")]
-    subjects: Option<PathBuf>,
+    /// The persons that it concerns: the hash of a set of marks, as `seqvault subjects mark` prints it
+    #[arg(long, value_name = "HASH", conflicts_with = "status")]
+    subjects: Option<Digest>,
     /// Show what has followed
     #[arg(long)]
     status: bool,
@@ -95,7 +92,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if reason.as_str().trim().is_empty() {
         return Err(Failure::usage("--reason: say why"));
     }
-    let subjects = args.subjects.as_deref().map(facts::document_hash).transpose()?;
+    let subjects = args.subjects;
     check_grants(&dataset, &args.members)?;
     check_right(globals, &session, &dataset)?;
     let members = if args.members.is_empty() { everybody(&session, &dataset) } else { args.members };

@@ -146,9 +146,8 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
         });
     }
     let signer = session.signer(globals)?;
-    let told = stated.as_ref().map(|stated| stated.keep(&home, args.save_sealed.as_deref(), lang)).transpose()?;
-    if let Some(told) = told.flatten() {
-        out.note(&told);
+    if let Some(stated) = &stated {
+        stated.share(globals, session, &signer, state.id(), args.save_sealed.as_deref()).await?;
     }
     let mut placed = Vec::new();
     let amended = append(session, &signer, &packs, &mut state, &new, effects, &mut placed, lang).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, Digest};
+use vault_core::ledger::dataset::DatasetState;
 use vault_policy::{Dataset, Lang};
 
 use crate::error::{Failure, Outcome};
@@ -13,6 +14,7 @@ use crate::facts::{self, Known};
 use crate::output;
 use crate::session::Session;
 use crate::settings::Globals;
+use crate::stewards::Keys;
 
 /// What is shown.
 #[derive(ClapArgs, Debug)]
@@ -22,6 +24,9 @@ pub(super) struct Facts {
     /// The sealed part, as its author handed it over; it is kept here from then on
     #[arg(long, value_name = "FILE")]
     sealed: Option<PathBuf>,
+    /// Opens the sealed part that is kept with the dataset (stewards); asks for the passphrase
+    #[arg(long, conflicts_with = "sealed")]
+    open: bool,
 }
 
 #[derive(Serialize)]
@@ -36,6 +41,19 @@ struct Shown {
     unknown: Vec<&'static str>,
 }
 
+/// The facts with the sealed part that stewards keep.
+async fn opened(globals: &Globals, session: &mut Session, state: &DatasetState) -> Outcome<Known<Dataset>> {
+    let signer = session.signer(globals)?;
+    let keys = Keys::open(session, &signer).await?;
+    keys.newest()?;
+    let facts = crate::marks::whole_facts(session, &keys, state, globals.lang()).await?;
+    let facts = facts.ok_or_else(|| {
+        Failure::not_found(format!("the sealed part of the facts of {} is not kept where this card opens it", state.id()))
+            .hint("its author has it: `dataset facts --sealed FILE`; or another steward shares the key: `seqvault subjects share`")
+    })?;
+    Ok(Known { facts, whole: true })
+}
+
 pub(super) async fn show(globals: &Globals, session: &mut Session, args: Facts) -> Outcome<()> {
     let (lang, home) = (globals.lang(), globals.state()?);
     let state = session.dataset(&args.dataset).await?;
@@ -45,6 +63,7 @@ pub(super) async fn show(globals: &Globals, session: &mut Session, args: Facts) 
     }
     let known: Known<Dataset> =
         facts::known(args.dataset.as_str(), state.facts(), args.sealed.as_deref(), &home, lang)?;
+    let known = if args.open && !known.whole { opened(globals, session, &state).await? } else { known };
     if let Some(path) = &args.sealed {
         let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
         facts::keep_bytes(&home, &bytes)?;

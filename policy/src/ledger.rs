@@ -26,7 +26,7 @@ use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus};
 use vault_core::ledger::exposure::{Cited, ExposureState, Exposures, Reserved};
 use vault_core::ledger::fold::{At, Verdict};
 use vault_core::ledger::statement::{
-    Body, Entry, Facts, Granted, Info, MemberReservation, Reservation, Role, Said, Statement,
+    Body, Entry, Facts, Granted, Info, MemberReservation, Released, Reservation, Role, Said, Statement,
 };
 use vault_core::ledger::vault::VaultState;
 
@@ -688,31 +688,11 @@ pub fn check_exposure(
             Ok(())
         }
         Body::Released(body) => {
-            let reserved = before.reserved().get(&body.terms.reserved);
-            let reserved = reserved.ok_or(Refusal::Reservation("there is none to release"))?;
-            let named = Reservation {
-                hash: body.terms.reserved,
-                ledger: LedgerId::Exposure(*before.recipient()),
-                seq: reserved.seq,
-            };
-            let cites = &body.cites;
-            let entry = usize::try_from(cites.seq).ok().and_then(|seq| dataset.judged().get(seq));
-            let is_there = cites.ledger == dataset.ledger()
-                && entry.is_some_and(|entry| entry.hash == cites.hash && entry.verdict == Verdict::Applied);
-            if body.approval.as_ref().is_some_and(|approval| !approval.approvals.is_empty()) {
-                let attested =
-                    dataset.attested().iter().any(|one| one.entry == cites.hash && one.member == reserved.member);
-                let granted =
-                    dataset.grants().get(&reserved.member).is_some_and(|one| one.status == GrantStatus::Given);
-                return match (is_there && attested, granted) {
-                    (true, false) => Ok(()),
-                    (true, true) => Err(Refusal::Reservation("its member has a grant")),
-                    (false, _) => Err(Refusal::Reservation("its member has not attested destruction")),
-                };
-            }
-            let used = dataset.is_traced(&named) || dataset.cited_reservations().any(|cited| cited == named);
-            if !is_there || used || !dataset.is_settled(&named) {
-                return Err(Refusal::Reservation("its dataset has not cancelled it"));
+            let reserved = released_by(before, dataset, body)?;
+            if is_approved(body) {
+                let grant = dataset.grants().get(&reserved.member);
+                let is_given = grant.is_some_and(|grant| grant.status == GrantStatus::Given);
+                return if is_given { Err(Refusal::Reservation("its member has a grant")) } else { Ok(()) };
             }
             // One behind it may add fewer because this one counted them.
             let rests =
@@ -724,6 +704,62 @@ pub fn check_exposure(
         }
         _ => Ok(()),
     }
+}
+
+fn is_approved(body: &Released) -> bool {
+    matches!(&body.approval, Some(approval) if !approval.approvals.is_empty())
+}
+
+/// The reservation that a release is of, if what it cites stands in the dataset's ledger: its cancellation before it was used or, with
+/// approvals, the member's word that all was destroyed.
+fn released_by<'a>(
+    before: &'a ExposureState,
+    dataset: &DatasetState,
+    body: &Released,
+) -> Result<&'a Reserved, Refusal> {
+    let reserved = before.reserved().get(&body.terms.reserved);
+    let reserved = reserved.ok_or(Refusal::Reservation("there is none to release"))?;
+    let (cites, ledger) = (&body.cites, LedgerId::Exposure(*before.recipient()));
+    let named = Reservation { hash: body.terms.reserved, ledger, seq: reserved.seq };
+    let entry = usize::try_from(cites.seq).ok().and_then(|seq| dataset.judged().get(seq));
+    let is_there = cites.ledger == dataset.ledger()
+        && entry.is_some_and(|entry| entry.hash == cites.hash && entry.verdict == Verdict::Applied);
+    if is_approved(body) {
+        let attested = dataset.attested().iter().any(|one| one.entry == cites.hash && one.member == reserved.member);
+        return if is_there && attested {
+            Ok(reserved)
+        } else {
+            Err(Refusal::Reservation("its member has not attested destruction"))
+        };
+    }
+    let used = dataset.is_traced(&named) || dataset.cited_reservations().any(|cited| cited == named);
+    if is_there && !used && dataset.is_settled(&named) {
+        Ok(reserved)
+    } else {
+        Err(Refusal::Reservation("its dataset has not cancelled it"))
+    }
+}
+
+/// The releases of an exposure ledger: number, the dataset that each is about, and what it says. Readers of that dataset's ledger check them
+/// (spec 5.6), with [`check_release`].
+#[must_use]
+pub fn releases<B: AsRef<[u8]>>(state: &ExposureState, entries: &[B]) -> Vec<(u64, DatasetId, Released)> {
+    let applied = state.judged().iter().zip(entries).zip(0u64..);
+    let releases =
+        applied.filter(|((judged, _), _)| judged.verdict == Verdict::Applied).filter_map(|((_, stored), seq)| {
+            let Body::Released(body) = statement_of(stored.as_ref())?.body else { return None };
+            let dataset = state.reserved().get(&body.terms.reserved)?.dataset.clone();
+            Some((seq, dataset, body))
+        });
+    releases.collect()
+}
+
+/// Whether a release that stands is of a reservation that was cancelled before it was used, or whose member attested destruction.
+///
+/// # Errors
+/// If it is not: then persons are counted no more who should be.
+pub fn check_release(state: &ExposureState, dataset: &DatasetState, body: &Released) -> Result<(), Refusal> {
+    released_by(state, dataset, body).map(drop)
 }
 
 fn granted(

@@ -651,6 +651,13 @@ fn what_was_released_counts_no_more_and_what_others_rest_on_is_not_released() {
     let body = Body::Released(Released { approval: None, cites: cites(&gate), terms });
     gate.puts(to, "stella", body);
     assert_eq!(decided(&gate), Err(Refusal::TooFew { added: 0, needed: 100 }));
+    // And who reads both ledgers sees it.
+    let (state, entries) = (gate.exposure(&to), gate.exposures[&to].clone());
+    let releases = vault_policy::ledger::releases(&state, &entries);
+    let [(seq, dataset, body)] = releases.as_slice() else { panic!("{releases:?}") };
+    assert_eq!((*seq, dataset), (2, &dataset_id()));
+    let wrong = vault_policy::ledger::check_release(&state, gate.w.data(), body);
+    assert_eq!(wrong, Err(Refusal::Reservation("its dataset has not cancelled it")));
 }
 
 #[test]

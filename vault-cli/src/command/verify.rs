@@ -10,6 +10,7 @@ use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
+use vault_core::ledger::exposure::ExposureState;
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::seen::SeenLedger;
 use vault_core::pack::{PACK_LEN, PackList};
@@ -123,7 +124,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         ledgers.push(one);
     }
     if !named {
-        ledgers.extend(exposures(&mut session, &seen, args.data).await?);
+        ledgers.extend(exposures(globals, &mut session, &seen, args.data).await?);
     }
     let sound = ledgers.iter().all(|l| l.problems.is_empty());
     let lawful = ledgers.iter().all(|l| l.rules.is_empty());
@@ -140,7 +141,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 /// The exposure ledgers that are listed, were seen here, or were seen by an officer.
-async fn exposures(session: &mut Session, seen: &[SeenLedger], data: bool) -> Outcome<Vec<Ledger>> {
+async fn exposures(globals: &Globals, session: &mut Session, seen: &[SeenLedger], data: bool) -> Outcome<Vec<Ledger>> {
     let mut all: BTreeSet<LedgerId> = session.ledger_ids().await?;
     all.extend(seen.iter().map(|item| item.ledger.clone()));
     all.retain(|ledger| matches!(ledger, LedgerId::Exposure(_)));
@@ -159,6 +160,9 @@ async fn exposures(session: &mut Session, seen: &[SeenLedger], data: bool) -> Ou
         if let Err(why) = &state {
             problems.push(why.to_string());
         }
+        if let Ok(Some(state)) = &state {
+            problems.rules = wrong_releases(globals, session, &id, state).await?;
+        }
         let judged = state.ok().flatten().map_or(&[][..], |state| state.judged());
         behind(session, seen, &id, judged, &mut problems);
         if data {
@@ -167,6 +171,25 @@ async fn exposures(session: &mut Session, seen: &[SeenLedger], data: bool) -> Ou
         checked.push(ledger(id.clone(), judged, problems));
     }
     Ok(checked)
+}
+
+/// The releases by which persons are counted no more although they were given.
+async fn wrong_releases(
+    globals: &Globals,
+    session: &mut Session,
+    ledger: &LedgerId,
+    state: &ExposureState,
+) -> Outcome<Vec<String>> {
+    let entries = session.client.entries(ledger, 0).await?;
+    let mut found = Vec::new();
+    for (seq, dataset, body) in ledger_gate::releases(state, &entries) {
+        let Some(dataset) = session.listed(&dataset).await? else { continue };
+        if let Err(refusal) = ledger_gate::check_release(state, &dataset, &body) {
+            let finding = ledger_gate::Finding { seq, kind: "released", member: None, refusal };
+            found.push(super::due::found(&finding, globals.lang()));
+        }
+    }
+    Ok(found)
 }
 
 /// The datasets that are listed, were seen here, or were seen by an officer.

@@ -1,5 +1,5 @@
 //! Facts and rule packs as files: read with every problem by line and field in the reader's language, split for a statement, their
-//! sealed part kept on this machine and nowhere else.
+//! sealed part kept on this machine, and a dataset's with the dataset for its stewards.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

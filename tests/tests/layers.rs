@@ -69,7 +69,7 @@ fn dependencies_flow_one_way() {
     assert_eq!(ours(&reach, "vault-keys"), set(&["vault-core"]));
     assert_eq!(ours(&reach, "vault-policy"), set(&["vault-core"]));
     // A server that can't name an identity can't open anything.
-    assert_eq!(ours(&reach, "vault-server"), set(&["vault-core"]));
+    assert_eq!(ours(&reach, "vault-server"), set(&["vault-core", "vault-policy"]));
     assert_eq!(ours(&reach, "vault-cli"), set(&["vault-core", "vault-keys", "vault-policy", "vault-server"]));
 }
 

@@ -130,6 +130,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Whether a proxy that ends TLS stands before the server.
     pub behind_proxy: bool,
+    /// A folder of rule packs besides those inside the program.
+    pub packs: Option<PathBuf>,
     /// Whether clients get links straight to the store.
     pub links: Links,
     /// How much is taken from whom.
@@ -181,6 +183,7 @@ impl Config {
             names: names(settings)?,
             tls,
             behind_proxy,
+            packs: settings.packs.clone(),
             links: settings.links.unwrap_or(Links::Auto),
             limits: limits(settings)?,
             timeouts: timeouts(settings)?,
@@ -206,6 +209,7 @@ impl Config {
             tls_cert: self.tls.as_ref().map(|files| files.cert.clone()),
             tls_key: self.tls.as_ref().map(|files| files.key.clone()),
             behind_proxy: Some(self.behind_proxy),
+            packs: self.packs.clone(),
             links: Some(self.links),
             max_body: Some(body),
             max_requests: Some(count(requests)),

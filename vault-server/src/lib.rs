@@ -7,6 +7,7 @@
 //! | read and append ledgers, put and delete what they name | [`vault`] |
 //! | answer requests over HTTP | [`http`] |
 //! | know what both sides of a request mean by it | [`wire`] |
+//! | decide by rules of one's own | [`packs`] |
 //! | be told what to do; start, run, stop | [`config`], [`process`] |
 //!
 //! [`vault`] knows no protocol. A client in the same process calls [`vault::Vault`]; the server is one more caller of it, and S3 is
@@ -14,6 +15,7 @@
 
 pub mod config;
 pub mod http;
+pub mod packs;
 pub mod process;
 pub mod store;
 pub mod text;

@@ -164,7 +164,7 @@ async fn of_sixteen_who_append_at_once_one_wins_each_number() {
         let entries: Vec<Bytes> = (0..16)
             .map(|writer| {
                 let name = text(&format!("round {round} writer {writer}"));
-                let body = Body::PackSet(PackSet { hash: Digest([7; 32]), name, on: true });
+                let body = Body::PackSet(PackSet { hash: Digest([7; 32]), name, on: false });
                 world.sign(&world.officer, &ledger, body)
             })
             .collect();

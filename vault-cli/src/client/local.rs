@@ -169,6 +169,9 @@ fn append(error: AppendError) -> Failure {
         AppendError::State(e) => state(e),
         AppendError::TooLong => Failure::usage(text),
         AppendError::NotNext { .. } => Failure::new(Kind::Conflict, text),
+        AppendError::Gate { .. } => {
+            Failure::refused(text).hint("`seqvault decide` explains what the rules in force ask for")
+        }
         _ => Failure::refused(text),
     }
 }

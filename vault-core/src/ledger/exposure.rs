@@ -68,12 +68,17 @@ impl ExposureState {
             judged: Vec::new(),
             stop: None,
         };
+        state.extend(vault, creators, entries);
+        state
+    }
+
+    /// Goes on with entries that follow those already folded, under a vault state that is no older.
+    pub fn extend<B: AsRef<[u8]>>(&mut self, vault: &VaultState, creators: &Creators, entries: &[B]) {
         for stored in entries {
-            if !state.step(vault, creators, stored.as_ref()) {
+            if self.stop.is_some() || !self.step(vault, creators, stored.as_ref()) {
                 break;
             }
         }
-        state
     }
 
     /// The ultimate recipient: the hash that names its ledger.

@@ -75,6 +75,10 @@ pub struct Settings {
     #[arg(long, env = "SEQVAULT_SERVER_BEHIND_PROXY", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind_proxy: Option<bool>,
+    /// Rule packs besides those inside this program: a folder of .toml files
+    #[arg(long, value_name = "DIR", env = "SEQVAULT_SERVER_PACKS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packs: Option<PathBuf>,
     /// Whether clients get links straight to the store [default: auto]
     #[arg(long, value_enum, env = "SEQVAULT_SERVER_LINKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +154,7 @@ impl Settings {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             behind_proxy: self.behind_proxy.or(other.behind_proxy),
+            packs: self.packs.or(other.packs),
             links: self.links.or(other.links),
             max_body: self.max_body.or(other.max_body),
             max_requests: self.max_requests.or(other.max_requests),

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use vault_core::ids::{LedgerId, MemberId};
 use vault_core::layout::MAX_NUMBER;
 use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Known};
+use vault_policy::lang::{Bilingual, Lang};
 
 use super::body::Whole;
 use super::looks::Looked;
@@ -186,7 +187,7 @@ async fn write(
     asker.may(Act::Append, None)?;
     let body = signed.whole(body, Kind::Said, MAX_ENTRY as u64).await?;
     check_quota(service, &asker.member, &body.bytes)?;
-    match appended(service, &asker.member, ledger, seq, body).await? {
+    match appended(service, asker, ledger, seq, body).await? {
         Append::Appended => Ok(StatusCode::CREATED),
         Append::Taken { .. } => Err(Refused::new(Type::Taken, format!("another entry has the number {seq}"))),
     }
@@ -194,13 +195,15 @@ async fn write(
 
 /// Appends an entry. What it names is looked at before its writer stands in line with others, so that however much that is, it keeps nobody
 /// else's entry waiting; and nobody stands there twice.
-async fn appended(service: &Service, member: &MemberId, ledger: LedgerId, seq: u64, body: Whole) -> Outcome<Append> {
+async fn appended(service: &Service, asker: &Asker, ledger: LedgerId, seq: u64, body: Whole) -> Outcome<Append> {
+    let member = &asker.member;
     let alone = tokio::time::timeout(service.settings().patience, service.turns().alone(&ledger, member)).await;
     let alone = alone.map_err(|_| Refused::new(Type::Busy, "another append of yours is under way").after(1))?;
     let checked = match prepared(service, member, &ledger, seq, &body.bytes).await? {
         Prepared::Settled(known) => return Ok(known),
         Prepared::Checked(checked) => checked,
     };
+    check_time(asker, checked.judged_time())?;
     let head = service.turns().append(&ledger, member).await;
     let vault = service.vault().clone();
     // Done to its end, whether the client waits for the answer or not.
@@ -213,6 +216,22 @@ async fn appended(service: &Service, member: &MemberId, ledger: LedgerId, seq: u
         appended
     });
     Ok(write.await.map_err(|_| super::waves::Broken)??)
+}
+
+/// Rules that are in force judge an entry by the day on which it says that it was said: nobody may choose that day.
+fn check_time(asker: &Asker, said: Option<u64>) -> Result<(), Refused> {
+    let Some(apart) = said.map(|said| said.abs_diff(asker.now)).filter(|apart| *apart > wire::MAX_SKEW) else {
+        return Ok(());
+    };
+    let most = wire::MAX_SKEW;
+    let why = Bilingual::made(
+        format!(
+            "the entry's time is {apart} seconds from the server's clock; at most {most} are taken where rules are in force"
+        ),
+        format!("声明的时间与服务器时钟相差 {apart} 秒；规则生效时最多允许 {most} 秒"),
+    );
+    let detail = why.say(Lang::En).to_owned();
+    Err(Refused::rules(detail, &why).with(|p| p.time = Some(asker.now)))
 }
 
 /// An entry that was judged, with what it names.

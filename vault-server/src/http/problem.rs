@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use vault_core::ledger::fold::Stop;
+use vault_policy::lang::{Bilingual, Lang};
 
 use super::body::{Changed, Ended, changed};
 use super::rights::Refusal;
@@ -90,6 +91,16 @@ impl IntoResponse for Refused {
         }
         response.extensions_mut().insert(Arc::new(*self.problem));
         response
+    }
+}
+
+impl Refused {
+    /// What the rules in force do not let pass, with the reason in both languages.
+    pub(super) fn rules(detail: impl Into<String>, why: &Bilingual) -> Self {
+        Self::new(Type::Rules, detail).with(|p| {
+            p.reason = Some(why.say(Lang::En).to_owned());
+            p.reason_zh = Some(why.say(Lang::Zh).to_owned());
+        })
     }
 }
 
@@ -206,6 +217,7 @@ impl From<AppendError> for Refused {
                 Self::new(Type::Void, text).with(|p| p.reason = Some(reason.to_owned()))
             }
             AppendError::Stopped(stop) => stop.into(),
+            AppendError::Gate { refusal, .. } => Self::rules(text, &refusal.text()),
             AppendError::Missing { name } => Self::new(Type::Missing, text).of_object(&name),
             AppendError::Differs { name } => Self::new(Type::Misnamed, text).of_object(&name),
             AppendError::TooMany { .. } => Self::new(Type::Quota, text),

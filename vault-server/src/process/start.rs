@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::net::{TcpListener, TcpSocket};
+use vault_policy::ledger;
 
 use crate::config::{Config, ConfigError, Links};
 use crate::http::tls::TlsError;
+use crate::packs::{self, PackError};
 use crate::store::{ProbeError, Store, StoreError, probe_all};
 use crate::vault::{OpenError, StateError, Vault};
 
@@ -21,6 +23,9 @@ pub enum StartError {
     /// A setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The rule packs of one's own.
+    #[error("--packs: {0}")]
+    Packs(#[from] PackError),
     /// The certificate or its key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -138,11 +143,15 @@ pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
     if config.links == Links::On && !store.links() {
         return Err(StartError::NoLinks { location: store.location() });
     }
-    let vault = Vault::open(store.clone()).await?;
+    let packs = config.packs.as_deref().map_or_else(|| Ok(Vec::new()), packs::read)?;
+    let vault = Vault::open(store.clone()).await?.with_packs(packs);
     if is_probed() {
         probe_all(&store).await?;
     }
-    vault.state().await?;
+    let state = vault.state().await?;
+    if let Err(missing) = ledger::in_force(&state, state.last_seq(), vault.packs()) {
+        tracing::warn!("{missing}; until then every grant is refused (--packs)");
+    }
     Ok(vault)
 }
 

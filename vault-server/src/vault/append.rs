@@ -4,14 +4,16 @@
 //! themselves and do not rely on it.
 
 use bytes::Bytes;
-use vault_core::ids::{DatasetId, LedgerId, UploadId};
+use vault_core::ids::{DatasetId, Digest, LedgerId, UploadId};
 use vault_core::layout::{BundleSize, MAX_NUMBER, ObjectName};
 use vault_core::ledger::dataset::{CreationError, DatasetState};
 use vault_core::ledger::exposure::Exposures;
 use vault_core::ledger::fold::{Judged, Stop, Verdict};
 use vault_core::ledger::statement::{Entry, MAX_ENTRY, Said, Statement};
 use vault_core::ledger::vault::VaultState;
+use vault_policy::ledger::Refusal;
 
+use super::gate::{self, Asked};
 use super::read::{LedgerError, entry_name, span};
 use super::state::StateError;
 use super::{Vault, bundle};
@@ -63,6 +65,16 @@ pub enum AppendError {
     /// The ledger has stopped, or would: a fork, or a format that this version does not know.
     #[error(transparent)]
     Stopped(Stop),
+    /// The rules in force do not let it pass.
+    #[error("ledger {ledger}: entry {seq} is refused: {refusal}")]
+    Gate {
+        /// The ledger.
+        ledger: LedgerId,
+        /// Its number.
+        seq: u64,
+        /// Why, in both languages.
+        refusal: Box<Refusal>,
+    },
     /// An object that it names is not there.
     #[error("{name}: the entry names it and it is not there")]
     Missing {
@@ -104,6 +116,16 @@ pub struct Checked {
     stored: Bytes,
     /// `None` if it is of a newer format that may be passed over: what it names is unknown.
     statement: Option<Statement>,
+    /// When it was said, if rules in force judge it by that.
+    judged_time: Option<u64>,
+}
+
+impl Checked {
+    /// When the entry was said, where rules in force judge it by its time: whoever takes it compares that with a clock of its own.
+    #[must_use]
+    pub const fn judged_time(&self) -> Option<u64> {
+        self.judged_time
+    }
 }
 
 impl From<StoreError> for AppendError {
@@ -146,8 +168,8 @@ impl Vault {
         if let Some(known) = self.settled(ledger, seq, &stored).await? {
             return Ok(Prepared::Settled(known));
         }
-        let statement = match self.judge(ledger, seq, &stored).await {
-            Ok(statement) => statement,
+        let (statement, judged_time) = match self.judge(ledger, seq, &stored).await {
+            Ok(judged) => judged,
             Err(e) => return self.settled_meanwhile(ledger, seq, &stored, e).await,
         };
         if let Some(statement) = &statement {
@@ -157,7 +179,8 @@ impl Vault {
             }
             self.write_markers(statement).await?;
         }
-        Ok(Prepared::Checked(Box::new(Checked { ledger: ledger.clone(), seq, stored, statement })))
+        let checked = Checked { ledger: ledger.clone(), seq, stored, statement, judged_time };
+        Ok(Prepared::Checked(Box::new(checked)))
     }
 
     /// Writes an entry that was checked some time ago: judges it again, and looks whether what may have been deleted since is still there.
@@ -166,7 +189,7 @@ impl Vault {
     /// # Errors
     /// As [`Self::append`].
     pub async fn write(&self, checked: &Checked) -> Result<Append, AppendError> {
-        let Checked { ledger, seq, stored, statement } = checked;
+        let Checked { ledger, seq, stored, statement, .. } = checked;
         if let Some(known) = self.settled(ledger, *seq, stored).await? {
             return Ok(known);
         }
@@ -241,15 +264,19 @@ impl Vault {
         Ok(Append::Appended)
     }
 
-    /// Folds the entry as if it were there. `None` if it is of a newer format that may be passed over: what it names is unknown.
-    async fn judge(&self, ledger: &LedgerId, seq: u64, stored: &Bytes) -> Result<Option<Statement>, AppendError> {
+    /// Folds the entry as if it were there, and asks the gate about it. `None` if it is of a newer format that may be passed over: what it
+    /// names is unknown. With it comes its time, if rules in force judge it by that.
+    async fn judge(
+        &self,
+        ledger: &LedgerId,
+        seq: u64,
+        stored: &Bytes,
+    ) -> Result<(Option<Statement>, Option<u64>), AppendError> {
+        let said = statement_of(stored);
         let folded = match ledger {
-            LedgerId::Vault => self.fold_vault(seq, stored).await?,
-            LedgerId::Dataset(dataset) => self.fold_dataset(dataset, seq, stored).await?,
-            LedgerId::Exposure(recipient) => {
-                let state = self.exposure_with(*recipient, Some(stored)).await?;
-                Folded::of(state.judged(), state.stop())
-            }
+            LedgerId::Vault => self.fold_vault(seq, stored, said.as_ref()).await?,
+            LedgerId::Dataset(dataset) => self.fold_dataset(dataset, seq, stored, said.as_ref()).await?,
+            LedgerId::Exposure(recipient) => self.fold_exposure(*recipient, stored, said.as_ref()).await?,
         };
         if let Some(stop) = folded.stop {
             return Err(AppendError::Stopped(stop));
@@ -258,11 +285,30 @@ impl Vault {
         next_is(ledger, seq, folded.entries.saturating_sub(1))?;
         match folded.last {
             Some(Verdict::Void(reason)) => Err(AppendError::Void { ledger: ledger.clone(), seq, reason }),
-            Some(Verdict::Applied | Verdict::Skipped) | None => Ok(statement_of(stored)),
+            Some(Verdict::Applied | Verdict::Skipped) | None => match (folded.asked, &said) {
+                // The gate comes last: it is asked about what would count.
+                (Err(refusal), Some(said)) => Err(gate::refused(said, refusal)),
+                _ => Ok((said, folded.judged_time)),
+            },
         }
     }
 
-    async fn fold_vault(&self, seq: u64, stored: &Bytes) -> Result<Folded, AppendError> {
+    async fn fold_exposure(
+        &self,
+        recipient: Digest,
+        stored: &Bytes,
+        said: Option<&Statement>,
+    ) -> Result<Folded, AppendError> {
+        let (vault, before, after) = self.exposure_with(recipient, stored).await?;
+        let folded = Folded::of(after.judged(), after.stop());
+        if folded.last != Some(Verdict::Applied) {
+            return Ok(folded);
+        }
+        let judged_time = said.and_then(|said| gate::judged_time(&vault, said));
+        Ok(Folded { asked: self.ask_of_exposure(&before, said).await?, judged_time, ..folded })
+    }
+
+    async fn fold_vault(&self, seq: u64, stored: &Bytes, said: Option<&Statement>) -> Result<Folded, AppendError> {
         let known = self.known_vault().await?;
         next_is(&LedgerId::Vault, seq, known.entries)?;
         // A fork is settled by an entry behind it, so then everything is folded with that entry in sight.
@@ -271,6 +317,7 @@ impl Vault {
             None => None,
         };
         let (id, next) = (self.id, stored.clone());
+        let asked = Self::ask_of_vault(&known.state, said);
         let fold = move || {
             let state = match all {
                 Some(mut all) => {
@@ -283,20 +330,27 @@ impl Vault {
                     state
                 }
             };
-            Ok(Folded::of(state.judged(), state.stop()))
+            Ok(Folded { asked, ..Folded::of(state.judged(), state.stop()) })
         };
         Ok(self.compute(fold).await?)
     }
 
-    async fn fold_dataset(&self, dataset: &DatasetId, seq: u64, stored: &Bytes) -> Result<Folded, AppendError> {
+    async fn fold_dataset(
+        &self,
+        dataset: &DatasetId,
+        seq: u64,
+        stored: &Bytes,
+        said: Option<&Statement>,
+    ) -> Result<Folded, AppendError> {
         let ledger = LedgerId::Dataset(dataset.clone());
         let next = stored.clone();
         if seq == 0 {
             let (vault, id) = (self.state().await?, dataset.clone());
+            let asked = Self::ask_of_creation(&vault, said);
             let fold = move || {
                 let state = DatasetState::fold(&vault, &Exposures::default(), &id, &[next])
                     .map_err(|source| StateError::Creation { dataset: id, source })?;
-                Ok(Folded::of(state.judged(), state.stop()))
+                Ok(Folded { asked, ..Folded::of(state.judged(), state.stop()) })
             };
             return self.compute(fold).await.map_err(|e| uncreated(e, &ledger, seq));
         }
@@ -305,10 +359,17 @@ impl Vault {
             return Err(AppendError::Stopped(stop.clone()));
         }
         next_is(&ledger, seq, view.entries)?;
+        let (vault, said) = (self.clone(), said.cloned());
         let fold = move || {
             let mut state = DatasetState::clone(&view.dataset);
             state.extend(&view.vault, &view.exposures, &[next]);
-            Ok(Folded::of(state.judged(), state.stop()))
+            let folded = Folded::of(state.judged(), state.stop());
+            if folded.last != Some(Verdict::Applied) {
+                return Ok(folded);
+            }
+            let asked = vault.ask_of_dataset(&view, said.as_ref());
+            let judged_time = said.as_ref().and_then(|said| gate::judged_time(&view.vault, said));
+            Ok(Folded { asked, judged_time, ..folded })
         };
         Ok(self.compute(fold).await?)
     }
@@ -334,16 +395,19 @@ impl Vault {
     }
 }
 
-/// What a fold says of its last entry.
+/// What a fold says of its last entry, and the gate.
 struct Folded {
     entries: u64,
     last: Option<Verdict>,
     stop: Option<Stop>,
+    asked: Asked,
+    judged_time: Option<u64>,
 }
 
 impl Folded {
     fn of(judged: &[Judged], stop: Option<&Stop>) -> Self {
-        Self { entries: judged.len() as u64, last: judged.last().map(|last| last.verdict), stop: stop.cloned() }
+        let (entries, last) = (judged.len() as u64, judged.last().map(|last| last.verdict));
+        Self { entries, last, stop: stop.cloned(), asked: Ok(()), judged_time: None }
     }
 }
 

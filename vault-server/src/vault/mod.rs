@@ -9,6 +9,7 @@
 //! | read ledgers, whole and without gaps | `read`, `bundle` |
 //! | know their state without folding all of it again | `state` |
 //! | append a statement, and what must be there before | `append`, `named` |
+//! | ask the rules in force about it | `gate` |
 //! | write and read packs, manifests, seals | `objects`, `lists` |
 //! | delete what a statement allows to delete | `remove` |
 //! | check and repair what is derived, and say it in words | `doctor`, `examine` |
@@ -17,6 +18,7 @@ mod append;
 mod bundle;
 mod doctor;
 mod examine;
+mod gate;
 mod lists;
 mod named;
 mod objects;
@@ -33,6 +35,7 @@ use vault_core::ledger::fold::entry_hash;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_core::ledger::vault::{GenesisError, VaultState};
 use vault_core::suite::Suite;
+use vault_policy::Pack;
 
 use crate::store::{Creation, ProbeError, SCRATCH, Store, StoreError, probe_all};
 
@@ -57,6 +60,7 @@ pub struct Vault {
     folds: Arc<state::Folds>,
     lists: lists::Room,
     commits: Arc<named::Commits>,
+    packs: Arc<[Pack]>,
 }
 
 /// Why a store could not become a vault.
@@ -201,8 +205,28 @@ impl Vault {
         Self { lists: lists::Room::new(bytes), ..self }
     }
 
+    /// The same with rule packs of an institution's own at hand, beside those inside the program.
+    #[must_use]
+    pub fn with_packs(self, packs: Vec<Pack>) -> Self {
+        Self { packs: packs.into(), ..self }
+    }
+
+    /// The rule packs of an institution's own.
+    #[must_use]
+    pub fn packs(&self) -> &[Pack] {
+        &self.packs
+    }
+
     fn new(store: Store, id: VaultId, suite: Suite) -> Self {
-        Self { store, id, suite, folds: Arc::default(), lists: lists::Room::default(), commits: Arc::default() }
+        Self {
+            store,
+            id,
+            suite,
+            folds: Arc::default(),
+            lists: lists::Room::default(),
+            commits: Arc::default(),
+            packs: Arc::default(),
+        }
     }
 }
 

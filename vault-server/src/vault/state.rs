@@ -11,8 +11,9 @@ use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, UploadStatus, creator_of};
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::Stop;
-use vault_core::ledger::statement::{Body, Entry, Reservation, Said, VaultHead};
+use vault_core::ledger::statement::{Body, Entry, Facts, Reservation, Said, VaultHead};
 use vault_core::ledger::vault::{GenesisError, VaultState};
+use vault_policy::gate::Trace;
 
 use super::Vault;
 use super::objects::digest;
@@ -133,6 +134,8 @@ struct Read {
 struct RawExposures {
     entries: BTreeMap<Digest, Vec<Bytes>>,
     creators: Creators,
+    /// Those that only the gate looks at: no judgement of the fold rests on them.
+    beside: BTreeSet<Digest>,
 }
 
 impl Vault {
@@ -176,7 +179,10 @@ impl Vault {
     /// # Errors
     /// If a ledger can't be read.
     pub async fn exposure(&self, recipient: Digest) -> Result<ExposureState, StateError> {
-        self.exposure_with(recipient, None).await
+        let mut raw = self.read_exposures(&BTreeSet::from([recipient]), None).await?;
+        let vault = self.state().await?;
+        let entries = raw.entries.remove(&recipient).unwrap_or_default();
+        self.compute(move || Ok(ExposureState::fold(&vault, &raw.creators, recipient, &entries))).await
     }
 
     /// The vault ledger's state as the last look left it; it may be old. `None` before the first look.
@@ -257,7 +263,7 @@ impl Vault {
         self.read_marked(ledger, &index).await.map(Some)
     }
 
-    /// A dataset's view that also has what `cited_by`, an entry that is not appended yet, cites.
+    /// A dataset's view that also has what `cited_by`, an entry that is not appended yet, cites, and what the gate asks about it.
     pub(super) async fn view_with(&self, dataset: &DatasetId, cited_by: Option<&Bytes>) -> Result<View, StateError> {
         self.look(dataset, cited_by, self.state()).await
     }
@@ -297,11 +303,23 @@ impl Vault {
             read.kept.iter().flat_map(|(_, basis)| basis.exposures.keys().copied()).collect();
         let news = read.news.iter().flat_map(|marked| &marked.entries);
         let candidates: Vec<Bytes> = news.chain(cited_by).cloned().collect();
+        let mut beside = BTreeSet::new();
         if !candidates.is_empty() {
-            let find = move || Ok(candidates.iter().flat_map(|entry| cited_exposures(entry)).collect());
-            cited.append(&mut self.compute::<BTreeSet<Digest>>(find).await?);
+            let next = cited_by.cloned();
+            let kept = read.kept.as_ref().map(|(known, _)| Arc::clone(&known.state));
+            let find = move || {
+                let cited = candidates.iter().flat_map(|entry| cited_exposures(entry)).collect();
+                let beside = next.map(|next| asked_exposures(&next, &candidates, kept.as_deref()));
+                Ok((cited, beside.unwrap_or_default()))
+            };
+            let (mut found, asked) = self.compute::<(BTreeSet<Digest>, BTreeSet<Digest>)>(find).await?;
+            cited.append(&mut found);
+            beside = asked;
         }
-        self.read_exposures(&cited, None).await
+        beside.retain(|recipient| !cited.contains(recipient));
+        cited.extend(beside.iter().copied());
+        let raw = self.read_exposures(&cited, None).await?;
+        Ok(RawExposures { beside, ..raw })
     }
 
     async fn judge_dataset(
@@ -382,17 +400,24 @@ impl Vault {
         self.compute(fold).await
     }
 
-    /// An exposure ledger's state as if `next` were appended.
+    /// An exposure ledger's state, and that as if `next` were appended, under the vault's state.
     pub(super) async fn exposure_with(
         &self,
         recipient: Digest,
-        next: Option<&Bytes>,
-    ) -> Result<ExposureState, StateError> {
-        let mut raw = self.read_exposures(&BTreeSet::from([recipient]), next).await?;
+        next: &Bytes,
+    ) -> Result<(Arc<VaultState>, ExposureState, ExposureState), StateError> {
+        let mut raw = self.read_exposures(&BTreeSet::from([recipient]), Some(next)).await?;
         let vault = self.state().await?;
-        let mut entries = raw.entries.remove(&recipient).unwrap_or_default();
-        entries.extend(next.cloned());
-        self.compute(move || Ok(ExposureState::fold(&vault, &raw.creators, recipient, &entries))).await
+        let (under, next) = (Arc::clone(&vault), next.clone());
+        let entries = raw.entries.remove(&recipient).unwrap_or_default();
+        let fold = move || {
+            let before = ExposureState::fold(&under, &raw.creators, recipient, &entries);
+            let mut after = before.clone();
+            after.extend(&under, &raw.creators, &[next]);
+            Ok((before, after))
+        };
+        let (before, after) = self.compute(fold).await?;
+        Ok((vault, before, after))
     }
 
     /// Reads exposure ledgers, and who created the datasets that they name.
@@ -448,7 +473,12 @@ impl Basis {
         Self {
             vault: vault.head(),
             recoveries: vault.recovered().len(),
-            exposures: raw.entries.iter().map(|(recipient, entries)| (*recipient, entries.len())).collect(),
+            exposures: raw
+                .entries
+                .iter()
+                .filter(|(recipient, _)| !raw.beside.contains(*recipient))
+                .map(|(recipient, entries)| (*recipient, entries.len()))
+                .collect(),
         }
     }
 
@@ -568,6 +598,27 @@ fn cited_exposures(stored: &[u8]) -> Vec<Digest> {
     }
 }
 
+/// The exposure ledgers that the gate looks at when `next` is appended: those that records of decisions name, its own for a grant, and
+/// for new facts those of every grant that may stand, which is decided again.
+fn asked_exposures(next: &Bytes, entries: &[Bytes], kept: Option<&DatasetState>) -> BTreeSet<Digest> {
+    let of = |trace: Option<&Facts>| match Trace::parse(trace?).ok()?.export()?.ledger {
+        LedgerId::Exposure(recipient) => Some(recipient),
+        _ => None,
+    };
+    let granted = |stored: &Bytes| match said(stored)? {
+        Body::Granted(body) => of(body.trace.as_ref()),
+        _ => None,
+    };
+    match said(next) {
+        Some(Body::Granted(body)) => of(body.trace.as_ref()).into_iter().collect(),
+        Some(Body::FactsAmended(_)) => {
+            let standing = kept.into_iter().flat_map(|state| state.grants().values());
+            entries.iter().filter_map(granted).chain(standing.filter_map(|grant| of(grant.trace.as_ref()))).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 fn reserved_for(stored: &Bytes) -> Option<DatasetId> {
     match said(stored)? {
         Body::Reserved(body) => Some(body.dataset),
@@ -587,7 +638,7 @@ mod tests {
     use vault_core::ids::VaultNonce;
     use vault_core::json::B64;
     use vault_core::ledger::statement::{
-        Algorithms, ApprovalCounts, DatasetCreated, Facts, FirstEpoch, Genesis, GenesisMember, Info, Jurisdiction,
+        Algorithms, ApprovalCounts, DatasetCreated, FirstEpoch, Genesis, GenesisMember, Info, Jurisdiction,
         OrganisationKind, Role, RoleSet, Seal, Statement, Text,
     };
     use vault_core::seal::PrivateKey;

@@ -23,6 +23,7 @@ pub enum Type {
     Digest,
     OtherVault,
     NotAllowed,
+    Rules,
     NotFound,
     NoSuchResource,
     Method,
@@ -50,7 +51,7 @@ pub enum Type {
 
 impl Type {
     /// Every one.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Malformed,
         Self::Unsigned,
         Self::BadSignature,
@@ -60,6 +61,7 @@ impl Type {
         Self::Digest,
         Self::OtherVault,
         Self::NotAllowed,
+        Self::Rules,
         Self::NotFound,
         Self::NoSuchResource,
         Self::Method,
@@ -98,6 +100,7 @@ impl Type {
             Self::Digest => ("digest", 400),
             Self::OtherVault => ("other-vault", 421),
             Self::NotAllowed => ("not-allowed", 403),
+            Self::Rules => ("rules", 403),
             Self::NotFound => ("not-found", 404),
             Self::NoSuchResource => ("no-such-resource", 404),
             Self::Method => ("method", 405),
@@ -174,6 +177,9 @@ pub struct Problem {
     /// Why an entry would not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same in Chinese, where the rules in force are the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_zh: Option<String>,
     /// The object that is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -200,6 +206,7 @@ impl Problem {
             api: None,
             next: None,
             reason: None,
+            reason_zh: None,
             name: None,
             max: None,
             size: None,

@@ -178,6 +178,15 @@ impl World {
         self.heads.get(ledger).copied().unwrap_or((0, EntryHash(self.id().0)))
     }
 
+    /// The time of the next statement.
+    pub fn now(&self) -> u64 {
+        self.time + 1
+    }
+
+    pub fn set_now(&mut self, time: u64) {
+        self.time = time - 1;
+    }
+
     pub fn next_seq(&self, ledger: &LedgerId) -> u64 {
         self.head(ledger).0
     }
@@ -237,7 +246,8 @@ impl World {
     /// A statement that is always in order and says little.
     pub fn small_talk(&mut self) -> Body {
         self.next += 1;
-        Body::PackSet(PackSet { hash: Digest([7; 32]), name: text(&format!("pack {}", self.next)), on: true })
+        // A pack that is not in force stays so; one that were would bring the gate with it.
+        Body::PackSet(PackSet { hash: Digest([7; 32]), name: text(&format!("pack {}", self.next)), on: false })
     }
 
     pub fn random_id(&mut self) -> [u8; 16] {

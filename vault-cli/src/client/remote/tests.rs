@@ -152,7 +152,9 @@ async fn every_problem_becomes_an_error_of_its_kind_that_names_the_request() {
     let kinds = |of: Type| match of {
         Type::Malformed | Type::Method | Type::NoSuchResource | Type::Length => Kind::Other,
         Type::Unsigned | Type::BadSignature | Type::UnknownCard | Type::Replayed | Type::Clock => Kind::Refused,
-        Type::NotAllowed | Type::Conflict | Type::Void | Type::Missing | Type::Misnamed | Type::Quota => Kind::Refused,
+        Type::NotAllowed | Type::Rules | Type::Conflict | Type::Void | Type::Missing | Type::Misnamed | Type::Quota => {
+            Kind::Refused
+        }
         Type::Digest | Type::OtherVault | Type::Differs | Type::Range | Type::Stopped | Type::Damaged => {
             Kind::Integrity
         }

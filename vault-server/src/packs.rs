@@ -28,7 +28,7 @@ pub enum PackError {
         path: PathBuf,
     },
     /// A file is no pack, or one that does not validate.
-    #[error("{}: not a valid rule pack:\n{problems}", path.display())]
+    #[error("{}: not a valid rule pack: {}", path.display(), problems.to_string().replace('\n', "; "))]
     Invalid {
         /// The file.
         path: PathBuf,

@@ -94,6 +94,7 @@ async fn prepare(config: &Config) -> Result<Prepared, StartError> {
 
 async fn serve(config: &Config, prepared: Prepared) -> Result<(), StartError> {
     let Prepared { certificate, vault, listeners, inside } = prepared;
+    start::warn_of_missing_packs(&vault);
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let (stop, stopping) = watch::channel(false);
     let (end, ending) = watch::channel(false);

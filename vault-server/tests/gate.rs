@@ -31,15 +31,15 @@ use vault_core::ledger::exposure::Exposures;
 use vault_core::ledger::fold::{At, entry_hash};
 use vault_core::ledger::statement::{
     Approval, Approved, Body, DatasetCreated, EpochSeal, Facts, FactsAmended, FirstEpoch, GrantTerms, Granted,
-    MemberAmended, MemberEnrolled, MemberReservation, PackSet, Proposed, Reservation, Reserved, Role, RoleSet, Seal,
-    terms_digest,
+    MemberAmended, MemberEnrolled, MemberReservation, PackSet, Proposed, Reservation, Reserved, Revoked, Role, RoleSet,
+    Seal, terms_digest,
 };
 use vault_core::suite::Suite;
 use vault_policy::gate::pack::shipped_texts;
 use vault_policy::ledger::{Ask, Counted, decide_reserved, export_ledger, foresee, in_force, recipient_ledger};
 use vault_policy::{Decision, Outcome, Pack};
 use vault_server::http::{Clock, Service, Settings, router};
-use vault_server::vault::AppendError;
+use vault_server::vault::{AppendError, Prepared, Vault};
 use vault_server::wire::problem::Type;
 
 use client::{Answer, Asked, whole};
@@ -272,6 +272,11 @@ impl Town {
     }
 }
 
+/// The vault as somebody sees it who has only the packs inside the program.
+async fn without_pack(town: &Town) -> Vault {
+    town.world.reopen().await
+}
+
 /// The trace with another value at a place, by members.
 fn bent(trace: &Facts, path: &[&str], to: Value) -> Facts {
     let mut value = Value::Object(trace.0.clone());
@@ -422,6 +427,15 @@ async fn a_pack_that_is_not_at_hand_stops_grants_until_it_is() {
     let with = town.server().await;
     let Draft { body, decision } = town.draft(&with, "cohort-7", 0).await;
     assert_eq!(decision.outcome, Outcome::Allow);
+    // Nothing else waits for it: the proposal and its approval were taken by a vault without the pack, and so is a revocation.
+    let officer = town.world.officer.member.clone();
+    let revoked = Body::Revoked(Revoked { member: officer, reason: text("no pack is needed") });
+    let stored = town.world.sign(&town.world.officer, &dataset_ledger(), revoked);
+    let seq = town.world.next_seq(&dataset_ledger());
+    assert!(matches!(
+        without_pack(&town).await.prepare(&dataset_ledger(), seq, stored).await,
+        Ok(Prepared::Checked(_))
+    ));
     let answer = town.asks(&without, &dataset_ledger(), Body::Granted(body.clone())).await;
     Town::is_refused(&answer, &format!("rule pack house with hash {} is in force and not at hand", house.hash()));
     assert_eq!(town.asks(&with, &dataset_ledger(), Body::Granted(body)).await.status, 201);

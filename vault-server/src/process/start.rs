@@ -127,7 +127,7 @@ impl StartError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::NoLinks { .. } => 2,
+            Self::Config(_) | Self::Packs(_) | Self::NoLinks { .. } => 2,
             Self::NoFolder { .. } | Self::Open(OpenError::NotAVault { .. }) => 3,
             Self::Store(error) | Self::Open(OpenError::Store(error)) if error.is_not_found() => 3,
             Self::Open(OpenError::Genesis { .. }) | Self::State(_) => 5,
@@ -148,11 +148,16 @@ pub(super) async fn open_vault(config: &Config) -> Result<Vault, StartError> {
     if is_probed() {
         probe_all(&store).await?;
     }
-    let state = vault.state().await?;
+    vault.state().await?;
+    Ok(vault)
+}
+
+/// Says in the log if a rule pack is in force and not at hand. It stops grants; a server without it still takes revocations.
+pub(super) fn warn_of_missing_packs(vault: &Vault) {
+    let Some(state) = vault.known_state() else { return };
     if let Err(missing) = ledger::in_force(&state, state.last_seq(), vault.packs()) {
         tracing::warn!("{missing}; until then every grant is refused (--packs)");
     }
-    Ok(vault)
 }
 
 /// Debug builds can be told not to: the end-to-end tests start a server a test over one store, which has shown itself at `init`.

@@ -3,6 +3,10 @@
 use std::fs;
 use std::net::TcpListener;
 
+use vault_core::ids::LedgerId;
+use vault_core::ledger::statement::{Body, PackSet};
+
+use crate::common::text;
 use crate::server::{Place, arg};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +39,38 @@ async fn a_place_without_a_vault_is_refused() {
     fs::create_dir(place.vault.path()).unwrap();
     let (code, line) = place.refused(&["--listen", "127.0.0.1:0"]);
     assert!(code == 3 && line.contains("there is no vault here"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_packs_of_ones_own_are_checked_before_anything_is_served() {
+    let mut place = Place::new().await;
+    let (code, line) = place.refused(&["--listen", "127.0.0.1:0", "--packs", "/no/such/folder"]);
+    assert!(code == 2 && line.contains("--packs: /no/such/folder: rule packs can't be read"), "{line}");
+    let folder = place.file("packs");
+    fs::create_dir(&folder).unwrap();
+    let good = vault_policy::gate::pack::shipped_texts()[1].replace("name = \"example-institute\"", "name = \"house\"");
+    fs::write(folder.join("house.toml"), &good).unwrap();
+    fs::write(folder.join("notes.txt"), "no pack").unwrap();
+    let packs = ["--listen", "127.0.0.1:0", "--packs", arg(&folder)];
+    let (code, _, err) = place.run(&[&packs[..], &["--check"]].concat());
+    assert_eq!(code, 0, "{err}");
+    // One that is in force and not there is said at start; it stops grants, and not the server.
+    let (name, hash) = (text("house"), vault_policy::Pack::parse(&good).unwrap().hash());
+    place.world.say(&LedgerId::Vault, Body::PackSet(PackSet { hash, name, on: true })).await;
+    let missing = format!("rule pack house with hash {hash} is in force and not at hand");
+    let without = place.serve(&[]);
+    without.wait_for_log(&missing);
+    let with = place.serve(&["--packs", arg(&folder)]);
+    assert!(!with.log().contains("not at hand"), "{}", with.log());
+    // One that does not validate, with its line and reason.
+    let line_of = good.lines().position(|line| line.contains("outcome = \"deny\"")).unwrap() + 1;
+    fs::write(folder.join("other.toml"), good.replace("outcome = \"deny\"", "outcome = \"forbid\"")).unwrap();
+    let (code, line) = place.refused(&packs);
+    assert_eq!(code, 2);
+    assert!(
+        line.contains("other.toml: not a valid rule pack: ") && line.contains(&format!("line {line_of}")),
+        "{line}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

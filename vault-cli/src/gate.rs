@@ -40,22 +40,28 @@ impl Packs {
     /// If one can't be read, or does not validate.
     pub fn at_hand(globals: &Globals) -> Outcome<Self> {
         let mut packs = shipped().to_vec();
-        let mut add = |more: Vec<Pack>| {
-            for pack in more {
-                if packs.iter().all(|known| known.hash() != pack.hash()) {
-                    packs.push(pack);
-                }
+        for pack in Self::own(globals)? {
+            if packs.iter().all(|known| known.hash() != pack.hash()) {
+                packs.push(pack);
             }
-        };
-        add(globals.own_packs()?);
+        }
+        Ok(Self(packs))
+    }
+
+    /// Those that are not inside the program.
+    ///
+    /// # Errors
+    /// If one can't be read, or does not validate.
+    pub fn own(globals: &Globals) -> Outcome<Vec<Pack>> {
+        let mut packs = globals.own_packs()?;
         // Without a home nothing was kept.
         if let Ok(home) = globals.state() {
             let kept = home.path().join(KEPT);
             if kept.is_dir() {
-                add(facts::read_packs(&kept, globals.lang())?);
+                packs.extend(facts::read_packs(&kept, globals.lang())?);
             }
         }
-        Ok(Self(packs))
+        Ok(packs)
     }
 
     /// Each.

@@ -200,3 +200,60 @@ impl fmt::Display for Condition {
 fn listed(of: &BTreeSet<String>) -> String {
     format!("{{{}}}", of.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: &str = "2026-06-15";
+
+    fn holds(check: &Check, answer: impl Into<Answer>) -> Ternary {
+        Day::parse(TODAY).map_or(Ternary::Unknown, |today| check.holds(&answer.into(), today))
+    }
+
+    #[test]
+    fn each_comparison_differs_from_the_others_below_at_or_above() {
+        for (how, below, at, above) in [
+            (Comparison::Less, true, false, false),
+            (Comparison::AtMost, true, true, false),
+            (Comparison::More, false, false, true),
+            (Comparison::AtLeast, false, true, true),
+            (Comparison::Equal, false, true, false),
+        ] {
+            for (number, expected) in [(4, below), (5, at), (6, above)] {
+                assert_eq!(how.holds(&number, &5), expected, "{number} {} 5", how.sign());
+                assert_eq!(holds(&Check::Compare(how, 5), Value::Number(number)), Ternary::of(expected));
+            }
+            let days = ["2026-06-14", TODAY, "2026-06-16"].map(Day::parse);
+            for (day, expected) in days.into_iter().flatten().zip([below, at, above]) {
+                assert_eq!(holds(&Check::Today(how), Value::Day(day)), Ternary::of(expected), "{day} {}", how.sign());
+            }
+        }
+    }
+
+    #[test]
+    fn none_is_no_answer_but_to_what_ends_later() {
+        for (how, later) in [
+            (Comparison::Less, false),
+            (Comparison::AtMost, false),
+            (Comparison::More, true),
+            (Comparison::AtLeast, true),
+            (Comparison::Equal, false),
+        ] {
+            assert_eq!(holds(&Check::Today(how), Answer::None), Ternary::of(later), "{}", how.sign());
+            assert_eq!(holds(&Check::Compare(how, 5), Answer::None), Ternary::No);
+        }
+        assert_eq!(holds(&Check::Given, Answer::None), Ternary::No);
+        assert_eq!(holds(&Check::Yes, Answer::None), Ternary::No);
+    }
+
+    /// The loader lets no such pair through; were it otherwise, it must not look like an answer.
+    #[test]
+    fn what_does_not_fit_is_unknown() {
+        assert_eq!(holds(&Check::Yes, Value::Number(1)), Ternary::Unknown);
+        assert_eq!(holds(&Check::Compare(Comparison::More, 0), Value::Flag(true)), Ternary::Unknown);
+        for check in [Check::Yes, Check::Given, Check::Compare(Comparison::Less, 1)] {
+            assert_eq!(holds(&check, Answer::Unknown), Ternary::Unknown);
+        }
+    }
+}

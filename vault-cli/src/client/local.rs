@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
+use vault_policy::Pack;
 use vault_server::store::{self, ProbeError, S3Location, Store};
 use vault_server::vault::{
     self, AppendError, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
@@ -198,6 +199,12 @@ fn object(error: store::StoreError) -> StoreError {
 }
 
 impl Local {
+    /// The same with rule packs besides those inside this program, for what is appended.
+    #[must_use]
+    pub fn with_packs(self, packs: Vec<Pack>) -> Self {
+        Self { vault: self.vault.with_packs(packs), ..self }
+    }
+
     /// What is amiss with the bucket itself: it may have lost a promise with an upgrade, or keep what rotations delete. Who may only
     /// read it is not told: both are found by writing.
     async fn examine_bucket(&self) -> Outcome<Vec<String>> {

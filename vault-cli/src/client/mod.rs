@@ -17,6 +17,7 @@ use vault_core::layout::ObjectName;
 pub use vault_server::store::Removed;
 
 use crate::error::{Failure, Kind, Outcome};
+use crate::gate::Packs;
 use crate::settings::Globals;
 use crate::transfer::{PackStore, StoreError};
 
@@ -96,7 +97,8 @@ pub async fn open(location: &str, globals: &Globals) -> Outcome<Arc<dyn Client>>
     if remote::is_address(location) {
         return ready(Arc::new(remote::open(location, globals).await?));
     }
-    ready(Arc::new(local::open(location).await?))
+    // Here the command itself asks the rules before an entry is appended, as a server does.
+    ready(Arc::new(local::open(location).await?.with_packs(Packs::own(globals)?)))
 }
 
 /// Makes a vault at a location that is empty or does not exist.

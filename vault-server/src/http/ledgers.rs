@@ -10,6 +10,7 @@ use vault_core::ids::{LedgerId, MemberId};
 use vault_core::layout::MAX_NUMBER;
 use vault_core::ledger::statement::{Body as Said, Entry, MAX_ENTRY, Said as Known};
 use vault_policy::lang::{Bilingual, Lang};
+use vault_policy::ledger::SKEW;
 
 use super::body::Whole;
 use super::looks::Looked;
@@ -220,10 +221,10 @@ async fn appended(service: &Service, asker: &Asker, ledger: LedgerId, seq: u64, 
 
 /// Rules that are in force judge an entry by the day on which it says that it was said: nobody may choose that day.
 fn check_time(asker: &Asker, said: Option<u64>) -> Result<(), Refused> {
-    let Some(apart) = said.map(|said| said.abs_diff(asker.now)).filter(|apart| *apart > wire::MAX_SKEW) else {
+    let Some(apart) = said.map(|said| said.abs_diff(asker.now)).filter(|apart| *apart > SKEW) else {
         return Ok(());
     };
-    let most = wire::MAX_SKEW;
+    let most = SKEW;
     let why = Bilingual::made(
         format!(
             "the entry's time is {apart} seconds from the server's clock; at most {most} are taken where rules are in force"

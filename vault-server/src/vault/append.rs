@@ -347,10 +347,11 @@ impl Vault {
         if seq == 0 {
             let (vault, id) = (self.state().await?, dataset.clone());
             let asked = Self::ask_of_creation(&vault, said);
+            let judged_time = said.and_then(|said| gate::judged_time(&vault, said));
             let fold = move || {
                 let state = DatasetState::fold(&vault, &Exposures::default(), &id, &[next])
                     .map_err(|source| StateError::Creation { dataset: id, source })?;
-                Ok(Folded { asked, ..Folded::of(state.judged(), state.stop()) })
+                Ok(Folded { asked, judged_time, ..Folded::of(state.judged(), state.stop()) })
             };
             return self.compute(fold).await.map_err(|e| uncreated(e, &ledger, seq));
         }

@@ -23,12 +23,15 @@ impl Vault {
 
     /// Asks about the first entry of a dataset's ledger.
     pub(super) fn ask_of_creation(vault: &VaultState, statement: Option<&Statement>) -> Asked {
-        statement.map_or(Ok(()), |statement| ledger::check_creation(vault, statement))
+        statement.map_or(Ok(()), |statement| {
+            ledger::check_fresh(vault, None, statement)?;
+            ledger::check_creation(vault, statement)
+        })
     }
 
     /// Asks about a later one, in the view before it, which has the exposure ledgers that its grants' traces name.
     pub(super) fn ask_of_dataset(&self, view: &View, statement: Option<&Statement>) -> Asked {
-        let ask = |one| ledger::check(&view.vault, &view.exposures, &view.dataset, one, &self.packs);
+        let ask = |one| ledger::check_now(&view.vault, &view.exposures, &view.dataset, one, &self.packs);
         statement.map_or(Ok(()), ask)
     }
 
@@ -46,16 +49,15 @@ impl Vault {
         };
         let Some(dataset) = dataset else { return Ok(Ok(())) };
         let view = self.view(&dataset).await?;
-        Ok(ledger::check_exposure(&view.vault, before, &view.dataset, statement, &self.packs))
+        let fresh = ledger::check_fresh(&view.vault, None, statement);
+        Ok(fresh.and_then(|()| ledger::check_exposure(&view.vault, before, &view.dataset, statement, &self.packs)))
     }
 }
 
 /// The time of an entry that the rules judge by, where there are rules: the packs' days, the ends of approvals and the year of an export
 /// are told from it, so a server takes none that is far from its own clock.
 pub(super) fn judged_time(vault: &VaultState, statement: &Statement) -> Option<u64> {
-    let by_time = matches!(statement.body, Body::Granted(_) | Body::FactsAmended(_) | Body::Reserved(_));
-    let gated = || ledger::is_gated(vault, statement.vault_head.map_or(0, |head| head.seq));
-    (by_time && gated()).then_some(statement.time)
+    ledger::is_timed(vault, statement).then_some(statement.time)
 }
 
 /// Refused by the gate, as an append is refused.

@@ -29,6 +29,7 @@ async fn every_type_is_caused_by_a_test() {
         include_str!("objects.rs"),
         include_str!("problems.rs"),
         include_str!("signatures.rs"),
+        include_str!("../gate.rs"),
         // `internal` is a panic, and what the process makes of it.
         include_str!("../../src/http/waves.rs"),
         include_str!("../../src/http/trace.rs"),

@@ -8,7 +8,8 @@ pub mod signature;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The version of spec page 7, the first part of each path but for the health checks.
@@ -91,6 +92,7 @@ pub struct PutWanted {
     /// Its name.
     pub name: String,
     /// Its length in bytes.
+    #[serde(deserialize_with = "whole")]
     pub length: u64,
 }
 
@@ -124,11 +126,20 @@ impl core::fmt::Debug for Link {
     }
 }
 
+/// A whole number, also as JSON Schema lets one be written: 3.0 is an integer there.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let written = number.to_string();
+    let digits = written.strip_suffix(".0").unwrap_or(&written);
+    digits.parse().map_err(|_| D::Error::custom(format!("{written} is not a whole number from 0")))
+}
+
 /// Deletes what epochs below a closed one left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteEpochs {
     /// The epochs below this one.
+    #[serde(deserialize_with = "whole")]
     pub below: u64,
 }
 
@@ -173,4 +184,21 @@ pub struct Examined {
     pub repaired: Vec<String>,
     /// Whether something signed is missing or changed.
     pub damaged: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_as_json_schema_lets_it() {
+        let read = |text: &str| serde_json::from_str::<DeleteEpochs>(text).map(|read| read.below).ok();
+        assert_eq!(read(r#"{"below":3}"#), Some(3));
+        assert_eq!(read(r#"{"below":3.0}"#), Some(3));
+        assert_eq!(read(r#"{"below":3e2}"#), Some(300));
+        for bad in [r#"{"below":3.5}"#, r#"{"below":-1}"#, r#"{"below":-1.0}"#, r#"{"below":1e30}"#, r#"{"below":"3"}"#]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
 }

@@ -281,10 +281,13 @@ fn amended_facts_suspend_what_no_longer_stands_and_regrade() {
     let changes: Vec<_> =
         dry["changes"].as_array().unwrap().iter().map(|c| c["field"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes, ["ethics.approved", "ethics.number", "ethics.expiry"]);
-    // It is said by name before a passphrase is asked for.
-    let output = gated.lab.command(&amend).env("SEQVAULT_TESTS_PASSPHRASE", "wrong").output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("will be suspended") && said.contains("anna") && said.contains("ethics.approved"), "{said}");
+    // It is said by name before a passphrase is asked for, where reading needs none.
+    if !vault_tests::place::place().is_served() {
+        let output = gated.lab.command(&amend).env("SEQVAULT_TESTS_PASSPHRASE", "wrong").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let named = said.contains("will be suspended") && said.contains("anna") && said.contains("ethics.approved");
+        assert!(named, "{said}");
+    }
     gated.lab.ok(&amend);
     let shown = gated.lab.ok(&["dataset", "show", RUN]);
     assert_eq!((&shown["grants"]["anna"]["status"], &shown["stale"]), (&Value::from("suspended"), &Value::from(true)));

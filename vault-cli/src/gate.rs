@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::fold::Verdict;
+use vault_core::ledger::exposure::Exposures;
+use vault_core::ledger::fold::{At, Verdict};
 use vault_core::ledger::statement::{
     Body, Entry, Facts, Released, ReleasedTerms, Reservation, ReservationCancelled, Reserved, Said,
 };
@@ -364,6 +365,45 @@ pub fn genesis_approvals(vault: &VaultState, dataset: &DatasetState) -> u64 {
     place.and_then(|place| vault.approvals().granted.get(place)).copied().unwrap_or(0)
 }
 
+/// What decisions rest on besides the dataset and the member, read once.
+struct Look<'a> {
+    exposures: Exposures,
+    at: At,
+    in_force: Vec<&'a Pack>,
+}
+
+impl<'a> Look<'a> {
+    async fn take(session: &mut Session, packs: &'a Packs, lang: Lang) -> Outcome<Self> {
+        let exposures = session.exposures().await?;
+        let at = session.at();
+        let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
+        Ok(Self { exposures, at, in_force })
+    }
+
+    const fn ask<'b>(
+        &'b self,
+        session: &'b Session,
+        dataset: &'b DatasetState,
+        member: &'b MemberId,
+        facts: &'b Facts,
+    ) -> Ask<'b> {
+        Ask { vault: &session.vault, exposures: &self.exposures, dataset, at: self.at, member, facts }
+    }
+
+    fn foresee(&self, session: &Session, ask: &Ask<'_>, lang: Lang) -> Outcome<Answer> {
+        let (decision, reserve) = ledger::foresee(ask, &self.in_force).map_err(|e| refused(&e, lang))?;
+        let approvals = genesis_approvals(&session.vault, ask.dataset).max(u64::from(decision.approvals));
+        // Without a passphrase nobody can tell whom a recipient was given before: then it may be nobody new.
+        let nobody_new = || ledger::foresee_as(ask, &self.in_force, reserve.adding(|_| 0));
+        let marks_may_help = decision.outcome != Verdict3::Allow
+            && reserve != ToReserve::default()
+            && session.vault.subject_key_generation() > 0
+            && facts::commitment(ask.dataset.facts()).is_some()
+            && nobody_new().is_ok_and(|decision| decision.outcome == Verdict3::Allow);
+        Ok(Answer { decision, approvals, reserve, marks_may_help })
+    }
+}
+
 /// What would be decided now, with totals as they would become.
 ///
 /// # Errors
@@ -376,20 +416,8 @@ pub async fn foresee(
     facts: &Facts,
     lang: Lang,
 ) -> Outcome<Answer> {
-    let exposures = session.exposures().await?;
-    let at = session.at();
-    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
-    let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
-    let (decision, reserve) = ledger::foresee(&ask, &in_force).map_err(|e| refused(&e, lang))?;
-    let approvals = genesis_approvals(&session.vault, dataset).max(u64::from(decision.approvals));
-    // Without a passphrase nobody can tell whom a recipient was given before: then it may be nobody new.
-    let nobody_new = || ledger::foresee_as(&ask, &in_force, reserve.adding(|_| 0));
-    let marks_may_help = decision.outcome != Verdict3::Allow
-        && reserve != ToReserve::default()
-        && session.vault.subject_key_generation() > 0
-        && facts::commitment(dataset.facts()).is_some()
-        && nobody_new().is_ok_and(|decision| decision.outcome == Verdict3::Allow);
-    Ok(Answer { decision, approvals, reserve, marks_may_help })
+    let look = Look::take(session, packs, lang).await?;
+    look.foresee(session, &look.ask(session, dataset, member, facts), lang)
 }
 
 /// As [`foresee`], where the marks of persons tell who was counted before; with the hash of the dataset's marks, if it has any.
@@ -402,16 +430,15 @@ async fn foresee_marked(
     facts: &Facts,
     lang: Lang,
 ) -> Outcome<(Answer, Option<Digest>)> {
-    let answer = foresee(session, packs, dataset, member, facts, lang).await?;
-    let Some(marks) = marks::of(session, signer, dataset, &answer.reserve, lang).await? else {
+    let look = Look::take(session, packs, lang).await?;
+    let ask = look.ask(session, dataset, member, facts);
+    let answer = look.foresee(session, &ask, lang)?;
+    let Some(marks) = marks::of(session, signer, dataset, &answer.reserve, &look.exposures, lang).await? else {
         return Ok((answer, None));
     };
-    let exposures = session.exposures().await?;
-    let at = session.at();
-    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
-    let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
-    let reserve = answer.reserve.adding(|need| marks.still_to_count(exposures.of(&need.ledger), dataset.id(), need));
-    let decision = ledger::foresee_as(&ask, &in_force, reserve).map_err(|e| refused(&e, lang))?;
+    let of = |need: &Need| marks.still_to_count(look.exposures.of(&need.ledger), dataset.id(), need);
+    let reserve = answer.reserve.adding(of);
+    let decision = ledger::foresee_as(&ask, &look.in_force, reserve).map_err(|e| refused(&e, lang))?;
     Ok((Answer { decision, reserve, marks_may_help: false, ..answer }, Some(marks.digest())))
 }
 
@@ -463,11 +490,9 @@ async fn decide_placed(
     placed: &Placed,
     lang: Lang,
 ) -> Outcome<Decision> {
-    let exposures = session.exposures().await?;
-    let at = session.at();
-    let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
-    let ask = Ask { vault: &session.vault, exposures: &exposures, dataset, at, member, facts };
-    let decision = ledger::decide_reserved(&ask, placed.counted(), &in_force).map_err(|e| refused(&e, lang))?;
+    let look = Look::take(session, packs, lang).await?;
+    let ask = look.ask(session, dataset, member, facts);
+    let decision = ledger::decide_reserved(&ask, placed.counted(), &look.in_force).map_err(|e| refused(&e, lang))?;
     let approvals = genesis_approvals(&session.vault, dataset).max(u64::from(decision.approvals));
     let answer = Answer { decision, approvals, reserve: ToReserve::default(), marks_may_help: false };
     match answer.refusal(dataset.id(), member, lang) {

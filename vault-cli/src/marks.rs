@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vault_core::ids::{DatasetId, Digest};
 use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::exposure::{ExposureState, Reserved};
+use vault_core::ledger::exposure::{ExposureState, Exposures, Reserved};
 use vault_policy::facts::subjects::{Before, Marks, still_to_count};
 use vault_policy::facts::{Answer, Value};
 use vault_policy::ledger::{Need, ToReserve};
@@ -28,10 +28,11 @@ pub struct Known {
 /// # Errors
 /// If a set is not what its name says, or the store fails.
 pub async fn of(
-    session: &mut Session,
+    session: &Session,
     signer: &Signer,
     dataset: &DatasetState,
     reserve: &ToReserve,
+    exposures: &Exposures,
     lang: Lang,
 ) -> Outcome<Option<Known>> {
     if *reserve == ToReserve::default() || session.vault.subject_key_generation() == 0 {
@@ -45,7 +46,6 @@ pub async fn of(
     let Answer::Value(Value::Hash(own)) = facts.record().answer("subjects.marks") else { return Ok(None) };
     let Some(persons) = facts.record().number("subjects.count") else { return Ok(None) };
     let Some(own) = read(session, &keys, dataset.id(), own).await? else { return Ok(None) };
-    let exposures = session.exposures().await?;
     let mut before = BTreeMap::new();
     for need in reserve.recipient.iter().chain(&reserve.export) {
         for reserved in exposures.of(&need.ledger).into_iter().flat_map(|state| state.reserved().values()) {
@@ -61,7 +61,7 @@ pub async fn of(
     Ok(Some(Known { own, persons, before }))
 }
 
-/// A dataset's facts with their sealed part, from this machine or from where stewards keep it; `None` if it is at neither.
+/// A dataset's facts with their sealed part, as stewards keep it beside the dataset; `None` if it is not there, or does not open for the signer.
 ///
 /// # Errors
 /// If it is not what the statement commits to, or the store fails.

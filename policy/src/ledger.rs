@@ -817,7 +817,7 @@ fn held(
 ) -> Held {
     let newest = |ledger: Option<Digest>| {
         let ledger = LedgerId::Exposure(ledger?);
-        let of_member = new.iter().filter(|one| one.member == *member).map(|one| &one.reservation);
+        let of_member = new.iter().rev().filter(|one| one.member == *member).map(|one| &one.reservation);
         of_member.chain(grant.counted.iter().rev()).find(|one| one.ledger == ledger).cloned()
     };
     // An export that was counted in an earlier year stands in that year's ledger.

@@ -10,13 +10,14 @@ mod pause;
 mod probe;
 mod s3;
 mod seen;
+pub mod spare;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -472,7 +473,7 @@ impl Store {
     async fn read_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
         let stream = self.stream_key(key, Some(range)).await?;
         let length = usize::try_from(stream.range.end.saturating_sub(stream.range.start)).unwrap_or_default();
-        let mut bytes = BytesMut::with_capacity(length);
+        let mut bytes = spare::room(length);
         let mut chunks = stream.bytes;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;

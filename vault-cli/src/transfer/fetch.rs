@@ -20,6 +20,7 @@ use vault_core::pack::{
     FilePlace, GROUP_LEN, Groups, PACK_LEN, PackEntry, PackError, PackList, VerifiedGroups, pack_ranges,
     round_to_groups,
 };
+use vault_server::store::spare;
 
 use super::store::{Ahead, ObjectError, PackStore, Retry, StoreError};
 
@@ -352,6 +353,8 @@ impl Work {
             let plain = opened.map_err(|source| FetchError::Body { path: record.path.clone(), source })?;
             each(Opened { file, position, plain })?;
         }
+        // Before the room for the next pack is: so there are never more buffers than packs in memory.
+        spare::give(bytes);
         Ok(())
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Which rules a file system has is the caller's to find out; links and existing files are the caller's to refuse.
 
-use std::collections::BTreeMap;
-
 use unicode_normalization::UnicodeNormalization;
 
 use super::VaultPath;
+
+// Ends a component in a key.
+const END: char = '\0';
 
 /// What a file system does with names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,32 +55,40 @@ pub enum NameError {
 /// # Errors
 /// The first pair that meets, or the first name that is reserved.
 pub fn check_names<'a>(paths: impl IntoIterator<Item = &'a VaultPath>, rules: NameRules) -> Result<(), NameError> {
-    let mut keyed = BTreeMap::new();
+    let mut keyed = Vec::new();
     for path in paths {
         check_reserved(path, rules)?;
-        // A vector of components sorts a folder directly before what is in it.
-        let key: Vec<String> = path.components().map(|component| fold(component, rules)).collect();
-        if let Some(other) = keyed.insert(key, path) {
-            return Err(met(other, path));
-        }
+        keyed.push((key(path, rules), path));
     }
-    let mut before: Option<(&Vec<String>, &VaultPath)> = None;
-    for (key, path) in &keyed {
-        if let Some((key_before, path_before)) = before {
-            check_neighbours((key_before, path_before), (key, path))?;
-        }
-        before = Some((key, path));
+    // Stable: of two that meet, the first is named first.
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    keyed.windows(2).try_for_each(|pair| match pair {
+        [a, b] => check_neighbours(a, b),
+        _ => Ok(()),
+    })
+}
+
+// All folded components, each with a byte behind it that sorts before every other and that no path has: a folder comes directly before
+// what is in it.
+fn key(path: &VaultPath, rules: NameRules) -> String {
+    let mut key = String::with_capacity(path.as_str().len() + 1);
+    for component in path.components() {
+        fold(component, rules, &mut key);
+        key.push(END);
     }
-    Ok(())
+    key
 }
 
 // In sorted order, paths that share a folded folder are neighbours: comparing each with the next finds every meeting.
-fn check_neighbours(a: (&Vec<String>, &VaultPath), b: (&Vec<String>, &VaultPath)) -> Result<(), NameError> {
-    let shared = a.0.iter().zip(b.0).take_while(|(x, y)| x == y).count();
+fn check_neighbours(a: &(String, &VaultPath), b: &(String, &VaultPath)) -> Result<(), NameError> {
+    if a.0 == b.0 {
+        return Err(met(a.1, b.1));
+    }
+    let shared = a.0.split_terminator(END).zip(b.0.split_terminator(END)).take_while(|(x, y)| x == y).count();
     if !a.1.components().take(shared).eq(b.1.components().take(shared)) {
         return Err(NameError::Meet(a.1.clone(), b.1.clone()));
     }
-    if shared == a.0.len() {
+    if shared == a.1.components().count() {
         return Err(NameError::FileAndFolder(a.1.clone(), b.1.clone()));
     }
     Ok(())
@@ -90,7 +99,16 @@ fn met(a: &VaultPath, b: &VaultPath) -> NameError {
 }
 
 // Two names with one fold may be one name on the file system; a fold that joins too many refuses too much, never too little.
-fn fold(component: &str, rules: NameRules) -> String {
+fn fold(component: &str, rules: NameRules, key: &mut String) {
+    // What is ASCII has one form, and its fold is its lower case.
+    if component.is_ascii() {
+        if rules.ignores_case {
+            key.extend(component.chars().map(|c| c.to_ascii_lowercase()));
+        } else {
+            key.push_str(component);
+        }
+        return;
+    }
     let mut name = component.to_owned();
     if rules.ignores_form {
         name = name.chars().filter(|c| !is_ignorable(*c)).nfd().collect();
@@ -102,7 +120,7 @@ fn fold(component: &str, rules: NameRules) -> String {
     if rules.ignores_form {
         name = name.nfd().collect();
     }
-    name
+    key.push_str(&name);
 }
 
 // Characters that HFS+ leaves out when it compares names.
@@ -168,6 +186,23 @@ mod tests {
         assert_eq!(check(&["\u{e5}", "a\u{30a}"], NameRules::EXACT), Ok(()));
         // Both at once: capital composed against small decomposed.
         assert!(meets(&["\u{c5}", "a\u{30a}"], NameRules::PORTABLE));
+    }
+
+    #[test]
+    fn a_name_of_ascii_meets_one_that_is_not() {
+        // The Kelvin sign is a K, the long s an s.
+        assert!(meets(&["k", "\u{212a}"], NameRules::PORTABLE));
+        assert!(meets(&["CLASS", "cla\u{17f}s"], NameRules::PORTABLE));
+        assert!(meets(&["K/a", "k\u{200d}/b"], NameRules::PORTABLE));
+    }
+
+    #[test]
+    fn a_file_is_a_folder_of_another_whatever_sorts_between_them() {
+        let between = ["a", "a b", "a-b", "a.b", "a/c", "a0"];
+        for rules in [NameRules::EXACT, NameRules::PORTABLE] {
+            assert!(matches!(check(&between, rules), Err(NameError::FileAndFolder(..))));
+            assert_eq!(check(&between[1..], rules), Ok(()));
+        }
     }
 
     #[test]

@@ -60,14 +60,17 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn of(manifests: &[Committed<'a>]) -> Self {
         let judge = Judge::new(manifests);
-        let mut all: BTreeMap<&'a VaultPath, Vec<(Candidate, &Committed<'a>)>> = BTreeMap::new();
+        let mut all: Vec<Claim<'_, 'a>> = Vec::new();
         for manifest in manifests {
             for (path, number) in manifest.files.iter().filter(|(_, number)| !manifest.removed.contains(number)) {
                 let candidate = Candidate { entry: manifest.entry, manifest: manifest.manifest, number: *number };
-                all.entry(path).or_default().push((candidate, manifest));
+                all.push((path, candidate, manifest));
             }
         }
-        Self { paths: all.into_iter().filter_map(|(path, files)| Some((path, judge.decide(&files)?))).collect() }
+        // Of one manifest they come in order: then this is one look at each.
+        all.sort_by_key(|(path, ..)| *path);
+        let same = all.chunk_by(|a, b| a.0 == b.0);
+        Self { paths: same.filter_map(|files| Some((files.first()?.0, judge.decide(files)?))).collect() }
     }
 
     /// What `path` means, if anything.
@@ -81,6 +84,9 @@ impl<'a> View<'a> {
         self.paths.iter().map(|(path, found)| (*path, found))
     }
 }
+
+// A path, which file it is said to be, and by which manifest.
+type Claim<'m, 'a> = (&'a VaultPath, Candidate, &'m Committed<'a>);
 
 // Who takes over from whom. A file that is taken over is out; if not exactly one is left, the path is contested.
 struct Judge {
@@ -108,9 +114,9 @@ impl Judge {
         self.visible.get(&manifest).copied().unwrap_or(manifest)
     }
 
-    fn decide(&self, files: &[(Candidate, &Committed<'_>)]) -> Option<Found> {
-        let taken = |file: &(Candidate, &Committed<'_>)| files.iter().any(|other| self.takes_over(other, file));
-        let mut left: Vec<Candidate> = files.iter().filter(|file| !taken(file)).map(|(file, _)| *file).collect();
+    fn decide(&self, files: &[Claim<'_, '_>]) -> Option<Found> {
+        let taken = |file: &Claim<'_, '_>| files.iter().any(|other| self.takes_over(other, file));
+        let mut left: Vec<Candidate> = files.iter().filter(|file| !taken(file)).map(|(_, file, _)| *file).collect();
         left.sort_unstable();
         match left.as_slice() {
             [] => None,
@@ -119,11 +125,12 @@ impl Judge {
         }
     }
 
-    fn takes_over(&self, later: &(Candidate, &Committed<'_>), earlier: &(Candidate, &Committed<'_>)) -> bool {
-        let replaced = FileRef { manifest: earlier.0.manifest, file: earlier.0.number };
-        later.0.entry > earlier.0.entry
-            && (later.1.author == earlier.1.author || later.1.author_was_steward)
-            && self.replaces.contains(&(later.0.manifest, replaced))
+    fn takes_over(&self, later: &Claim<'_, '_>, earlier: &Claim<'_, '_>) -> bool {
+        let ((_, later, by), (_, earlier, before)) = (later, earlier);
+        let replaced = FileRef { manifest: earlier.manifest, file: earlier.number };
+        later.entry > earlier.entry
+            && (by.author == before.author || by.author_was_steward)
+            && self.replaces.contains(&(later.manifest, replaced))
     }
 }
 

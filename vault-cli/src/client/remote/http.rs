@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Body, Certificate, Client, ClientBuilder, RequestBuilder, Response, redirect};
 use tokio::time::timeout;
+use vault_server::store::spare;
 
 use super::place::Place;
 use super::reach::Judge;
@@ -181,7 +182,7 @@ pub(super) async fn read(mut response: Response, longest: u64, wait: Duration) -
     }
     // What is told of its length is somebody else's word: no more than a pack is made ready for it.
     let ready = usize::try_from(told.min(1 << 25)).unwrap_or_default();
-    let mut bytes = BytesMut::with_capacity(ready);
+    let mut bytes = spare::room(ready);
     while let Some(piece) =
         timeout(wait, response.chunk()).await.map_err(|_| Broken::Stalled(wait))?.map_err(Broken::Transport)?
     {

@@ -171,6 +171,12 @@ impl Fetcher {
     }
 }
 
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        spare::free();
+    }
+}
+
 /// A task that ends when nobody waits for it any more.
 struct Abort<T>(JoinHandle<T>);
 

@@ -1,5 +1,7 @@
 //! Large buffers that are used again. Fresh memory costs a page fault for each 4 KiB: for packs that come at the speed of memory, a tenth of
 //! the time of a get. Only who knows that a buffer has no other user gives it back.
+//!
+//! What is in a spare buffer is not wiped, as memory that is freed is not: after a get it is plaintext of files. Never give one that held a key.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,9 +20,14 @@ pub fn room(length: usize) -> BytesMut {
     take(&mut spare(), length).unwrap_or_else(|| BytesMut::with_capacity(length))
 }
 
-/// Gives a buffer back. What is in it is not wiped, as in memory that is freed: not for secrets.
+/// Gives a buffer back.
 pub fn give(buffer: BytesMut) {
     keep(&mut spare(), buffer);
+}
+
+/// Frees all: nobody reads packs any more.
+pub fn free() {
+    spare().clear();
 }
 
 fn spare() -> MutexGuard<'static, Vec<BytesMut>> {

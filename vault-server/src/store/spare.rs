@@ -44,8 +44,11 @@ fn take(spare: &mut Vec<BytesMut>, length: usize) -> Option<BytesMut> {
 
 fn keep(spare: &mut Vec<BytesMut>, mut buffer: BytesMut) {
     buffer.clear();
-    if buffer.capacity() >= LARGE && spare.len() < KEPT {
+    if buffer.capacity() >= LARGE {
         spare.push(buffer);
+        // The smallest goes: one that fits nothing would keep its place for good.
+        spare.sort_by_key(|kept| std::cmp::Reverse(kept.capacity()));
+        spare.truncate(KEPT);
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn few_are_kept_and_none_that_is_small() {
+    fn the_largest_few_are_kept_and_none_that_is_small() {
         let mut spare = Vec::new();
         keep(&mut spare, BytesMut::with_capacity(LARGE / 2));
         assert!(spare.is_empty());
@@ -86,5 +89,8 @@ mod tests {
             keep(&mut spare, BytesMut::with_capacity(LARGE));
         }
         assert_eq!(spare.len(), KEPT);
+        keep(&mut spare, BytesMut::with_capacity(2 * LARGE));
+        assert_eq!(spare.len(), KEPT);
+        assert!(take(&mut spare, 2 * LARGE).is_some());
     }
 }

@@ -11,6 +11,7 @@ mod probe;
 mod s3;
 mod seen;
 pub mod spare;
+mod staged;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

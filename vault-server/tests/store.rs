@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::{
@@ -196,6 +196,51 @@ async fn leftovers_of_killed_writers_are_found_by_age_and_removed() {
 }
 
 #[tokio::test]
+async fn a_pack_on_its_way_into_a_folder_is_not_seen_and_leaves_nothing_when_it_breaks_off() {
+    let (_dir, store) = folder().await;
+    let (sender, receiver) = channel();
+    let writing = {
+        let store = store.clone();
+        tokio::spawn(async move { store.create_streamed(&pack(0), 3 << 20, receiver).await })
+    };
+    for _ in 0..2 {
+        sender.send(Ok(Bytes::from(vec![5; 1 << 20]))).await.unwrap();
+    }
+    let staged = loop {
+        let left = store.leftovers(Duration::ZERO).await.unwrap();
+        let size = |path: &PathBuf| std::fs::metadata(PathBuf::from(store.location()).join(path)).unwrap().len();
+        if left.iter().map(size).sum::<u64>() >= 1 << 20 {
+            break left;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    assert_eq!(staged, [PathBuf::from(format!("{}#1", pack(0)))], "what has come is on the disk");
+    assert_eq!(store.size(&pack(0)).await.unwrap(), None);
+    assert!(store.list("packs/").await.unwrap().is_empty());
+    sender.send(Err(std::io::Error::other("gone"))).await.unwrap();
+    assert!(matches!(writing.await.unwrap(), Err(StoreError::Body { .. })));
+    assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
+    // Whoever has the name first keeps it, and a second who brings the same is told so.
+    let (name, length) = (pack(1), body(1).len() as u64);
+    let (one, two) = tokio::join!(
+        store.create_streamed(&name, length, stream_of(body(1))),
+        store.create_streamed(&name, length, stream_of(body(1)))
+    );
+    let mut made = [one.unwrap(), two.unwrap()];
+    made.sort_by_key(|creation| *creation != Creation::Created);
+    assert_eq!(made, [Creation::Created, Creation::AlreadySame]);
+    assert_eq!(store.get(&pack(1), 1 << 20).await.unwrap(), body(1));
+    assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
+}
+
+type Pieces = std::io::Result<Bytes>;
+
+fn channel() -> (tokio::sync::mpsc::Sender<Pieces>, BoxStream<'static, Pieces>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Pieces>(1);
+    (sender, stream::unfold(receiver, async |mut from| Some((from.recv().await?, from))).boxed())
+}
+
+#[tokio::test]
 async fn the_probe_passes_a_folder_and_leaves_nothing_in_it() {
     let (dir, store) = folder().await;
     probe(&[store.clone(), store], Probing::default()).await.unwrap();
@@ -287,9 +332,16 @@ fn after_kill_9_every_acknowledged_object_is_there_and_no_object_is_half() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_is_acknowledged_was_synced_with_its_name_and_every_folder_on_the_way() {
+    for role in ["one", "streamed"] {
+        synced_before_it_is_acknowledged(role);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn synced_before_it_is_acknowledged(role: &str) {
     let dir = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(dir.path()).unwrap();
-    let Some(calls) = traced("one", dir.path(), &[]) else { return };
+    let Some(calls) = traced(role, dir.path(), &[]) else { return };
     let object = root.join(pack(0).to_string());
     let folder = object.parent().unwrap().to_owned();
     let temporary = format!("{}#1", object.display());
@@ -304,7 +356,7 @@ fn what_is_acknowledged_was_synced_with_its_name_and_every_folder_on_the_way() {
     }
 
     // Found, not made: it may have been linked by a process that died before its sync.
-    let Some(calls) = traced("one", dir.path(), &[]) else { return };
+    let Some(calls) = traced(role, dir.path(), &[]) else { return };
     let made = calls.at("write(1<pipe>, \"wrote 0\\n\"", 0);
     for path in [object.clone(), folder.clone(), root.join("packs/cohort-7"), root.join("packs"), root.clone()] {
         let synced = calls.at(&format!("fsync(FD<{}>) = 0", path.display()), 0);
@@ -320,15 +372,14 @@ fn what_is_acknowledged_was_synced_with_its_name_and_every_folder_on_the_way() {
 #[test]
 #[cfg(target_os = "linux")]
 fn nothing_is_acknowledged_when_any_sync_fails() {
-    for nth in 1.. {
+    for (role, nth) in ["one", "streamed"].into_iter().flat_map(|role| (1..=12).map(move |nth| (role, nth))) {
         let dir = tempfile::tempdir().unwrap();
         let fault = format!("inject=fsync:error=EIO:when={nth}");
-        let Some(calls) = traced("one", dir.path(), &["-e", &fault]) else { return };
-        if !calls.0.iter().any(|call| call.contains("(INJECTED)")) {
-            assert!(nth > 4, "a create in new folders syncs the file and each folder on the way");
-            break;
-        }
-        assert!(!calls.0.iter().any(|call| call.contains("wrote 0")), "acknowledged although sync {nth} failed");
+        let Some(calls) = traced(role, dir.path(), &["-e", &fault]) else { return };
+        let was_hit = calls.0.iter().any(|call| call.contains("(INJECTED)"));
+        let acknowledged = calls.0.iter().any(|call| call.contains("wrote 0"));
+        assert_ne!(was_hit, acknowledged, "{role}: acknowledged although sync {nth} failed");
+        assert!(was_hit || nth > 4, "a create in new folders syncs the file and each folder on the way");
     }
 }
 
@@ -345,6 +396,10 @@ fn a_full_disk_and_a_read_only_one_are_named_and_leave_no_trace() {
         assert!(matches!(&full, StoreError::Full { path } if path.contains("packs/cohort-7")), "{full}");
         assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
         assert_eq!(store.size(&pack(1)).await.unwrap(), None);
+        let too_much = stream_of(Bytes::from(vec![1u8; 4 << 20]));
+        let full = store.create_streamed(&pack(1), 4 << 20, too_much).await.unwrap_err();
+        assert!(matches!(&full, StoreError::Full { path } if path.contains("packs/cohort-7")), "{full}");
+        assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
         assert_eq!(store.get(&pack(0), 1 << 20).await.unwrap(), body(0));
         assert_eq!(store.create(&pack(1), body(1)).await.unwrap(), Creation::Created);
 
@@ -405,6 +460,10 @@ fn child() {
                 let _ = store.create(&pack(0), body(0)).await.unwrap();
                 acknowledge("wrote 0");
             }
+            "streamed" => {
+                let _ = store.create_streamed(&pack(0), body(0).len() as u64, stream_of(body(0))).await.unwrap();
+                acknowledge("wrote 0");
+            }
             "delete" => {
                 store.delete(&[pack(0)]).await.unwrap();
                 acknowledge("deleted");
@@ -434,6 +493,12 @@ async fn write_until_killed(store: &Store, round: u64) {
 fn acknowledge(line: &str) {
     use std::io::Write;
     std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Bytes in pieces, as they come from a network.
+fn stream_of(bytes: Bytes) -> BoxStream<'static, std::io::Result<Bytes>> {
+    let pieces: Vec<_> = bytes.chunks(5000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    stream::iter(pieces).boxed()
 }
 
 /// Bytes that tell which object they are, several pages long.

@@ -152,6 +152,18 @@ fn rubbish_under_a_name_that_nobody_saw_is_a_finding_and_takes_nothing_away() {
         let done = den.person(who).run(args);
         assert!(done.code == Some(0) && done.stderr.contains("litter is left out"), "{:?} {}", done.code, done.stderr);
     }
+    // Nor does a later number without those before it make a ledger.
+    fs::create_dir_all(den.folder().join("ledger/dataset/gap")).unwrap();
+    write_entry(&den.folder(), "dataset/gap", 5, b"\0rubbish");
+    for who in ["officer", "anna", "eve"] {
+        let verified = den.person(who).ok(&["verify", "--data"]);
+        let unknown: Vec<_> = verified["unknown"].as_array().unwrap().iter().map(|one| &one["ledger"]).collect();
+        assert_eq!(unknown, ["dataset/gap", "dataset/litter"], "{verified}");
+        assert_eq!(verified["sound"], true, "{verified}");
+        assert!(verified["ledgers"].as_array().unwrap().iter().any(|l| l["ledger"] == format!("dataset/{COHORT}")));
+    }
+    // Who asks for it by name is told that it is none.
+    den.person("anna").fails(5, &["verify", "litter"]);
     // What is derived is made again, and the officer's list signed, beside it.
     let marker = den.folder().join(format!("index/anna/{COHORT}"));
     fs::remove_file(&marker).unwrap();
@@ -159,12 +171,17 @@ fn rubbish_under_a_name_that_nobody_saw_is_a_finding_and_takes_nothing_away() {
     let said =
         |part: &str, words: &str| report[part].as_array().unwrap().iter().any(|line| line.to_string().contains(words));
     assert!(said("repaired", "index/anna") && said("repaired", "signs the heads"), "{report}");
-    assert!(said("findings", "litter") && marker.exists() && report["damaged"] == json!(false), "{report}");
+    assert!(
+        said("findings", "litter") && said("findings", "gap") && marker.exists() && report["damaged"] == json!(false),
+        "{report}"
+    );
     // A dataset that was seen is another matter.
     fs::remove_file(den.folder().join(dataset()).join("0000000001")).unwrap();
     fs::remove_file(&marker).unwrap();
     den.reports(5, &[COHORT], "officer", &["doctor", "--repair"]);
     assert!(!marker.exists(), "nothing is repaired beside damage");
+    den.reports(5, &[COHORT], "anna", &["verify"]);
+    den.reports(5, &[COHORT], "eve", &["verify"]);
     let listed = den.person("lab").run(&["dataset", "list"]);
     assert_eq!(listed.code, Some(5), "{}", listed.stderr);
     // Also to who never saw it: it stands in the officer's list.

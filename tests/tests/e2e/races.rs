@@ -2,7 +2,7 @@
 //! told; every ledger stays sound, the newest epoch is sealed to exactly those who may read, and nothing is left behind.
 
 use serde_json::Value;
-use vault_tests::world::{Done, World};
+use vault_tests::world::{Done, Fault, World};
 
 use crate::story::{COHORT, contents, is_granted, is_sound, settle, shown, story};
 
@@ -291,6 +291,29 @@ fn an_upload_by_somebody_who_meanwhile_may_not_is_not_committed() {
         world.person(who).ok(end);
         put.finish().fails(4);
         assert_eq!(world.person("anna").gets(COHORT), contents());
+        is_sound(&world);
+    }
+}
+
+/// A server does not release a pack of an upload that is over, and says no more than that; nor is it said why a commit is void.
+#[test]
+fn an_upload_that_is_closed_while_it_goes_on_is_said_to_be_and_the_same_command_begins_anew() {
+    const DAY: i64 = 86_400;
+    let args = ["put", COHORT, "news", "--days", "1"];
+    for at in ["read:1", "append:1"] {
+        let world = story();
+        world.write("news/today.txt", b"sent twice");
+        // Dead between a pack and its acknowledgement, so the next run asks for that pack.
+        assert!(world.person("seq").killed(Fault::After(2), &args));
+        let mut put = world.person("seq").start_paused(at, &args);
+        assert!(put.is_paused(), "{at}");
+        let later = |name: &str| world.person(name).in_seconds(2 * DAY);
+        let report = later("lab").ok(&["doctor", "--repair"]);
+        assert!(report["repaired"].to_string().contains("upload"), "{report}");
+        let said = put.finish().fails(6);
+        assert!(said.contains("was closed meanwhile") && said.contains("run the same command again"), "{at}: {said}");
+        later("seq").ok(&args);
+        assert_eq!(later("anna").gets(COHORT)["news/today.txt"], b"sent twice");
         is_sound(&world);
     }
 }

@@ -51,6 +51,27 @@ fn essence(answer: &Answer) -> (u16, Value, Vec<u8>) {
 }
 
 #[test]
+fn an_upload_of_more_than_a_server_takes_is_told_before_a_byte_is_sent() {
+    left_out!(|place| !place.is_served(), "only a server counts an upload's objects");
+    let world = story();
+    fs::create_dir(world.path("huge")).unwrap();
+    for name in ["one", "two"] {
+        // Nothing but a length.
+        fs::File::create(world.path(&format!("huge/{name}"))).unwrap().set_len(3 << 40).unwrap();
+    }
+    let before = world.objects();
+    let begun = Instant::now();
+    let done = world.person("seq").run(&["put", COHORT, "huge"]);
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for word in ["2 files", "131072 an upload", "put fewer files at a time"] {
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+    assert_eq!(world.objects(), before, "nothing was opened");
+    assert_eq!(journals(&world.person("seq")), 0);
+}
+
+#[test]
 fn two_servers_give_everybody_the_same_answers() {
     left_out!(|place| place != Place::Server, "it needs servers over one bucket");
     let world = story();

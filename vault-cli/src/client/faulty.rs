@@ -2,7 +2,7 @@
 //!
 //! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
 //! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE` or `read:N:FILE`: before the N-th append, the N-th call that changes something,
-//!   or the N-th object that is read (ledgers aside), makes FILE and waits until somebody deletes it. So two commands can be
+//!   or the N-th object that is read or looked at (ledgers aside), makes FILE and waits until somebody deletes it. So two commands can be
 //!   interleaved at a point, and not by luck.
 //!
 //! Calls are counted from 1, in the order in which they begin.
@@ -179,6 +179,7 @@ impl PackStore for Faulty {
     }
 
     async fn size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.look().await?;
         self.inner.size(name).await
     }
 
@@ -191,6 +192,10 @@ impl PackStore for Faulty {
 impl Client for Faulty {
     fn location(&self) -> &str {
         self.inner.location()
+    }
+
+    fn max_upload(&self) -> Option<u64> {
+        self.inner.max_upload()
     }
 
     fn claims(&self) -> Option<VaultId> {

@@ -52,6 +52,11 @@ pub trait Client: PackStore {
         None
     }
 
+    /// How many objects an upload may have, where somebody else counts them.
+    fn max_upload(&self) -> Option<u64> {
+        None
+    }
+
     /// The names of all ledgers; nothing of them is read.
     async fn ledgers(&self) -> Outcome<Vec<LedgerId>>;
 

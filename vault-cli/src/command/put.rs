@@ -7,11 +7,13 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 use vault_core::card::fingerprint;
+use vault_core::floe;
 use vault_core::hazmat::kdf::Sha256;
 use vault_core::ids::{DatasetId, Digest, UploadId};
 use vault_core::ledger::dataset::{DatasetState, UploadStatus};
 use vault_core::ledger::statement::{Body, UploadExtended, UploadOpened};
-use vault_core::manifest::{FileRef, Found as InView, VaultPath};
+use vault_core::manifest::{FileRef, Found as InView, MAX_FILES, VaultPath};
+use vault_core::pack::PACK_LEN;
 use vault_core::seal;
 
 use crate::commit;
@@ -92,6 +94,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     super::due::warn_of(globals, &mut session, &dataset).await?;
     let mut found = walk_arguments(&args)?;
+    check_size(&found, session.client.max_upload())?;
     let left_out: Vec<String> = found.skipped.iter().map(|s| format!("{} ({})", s.path.display(), s.kind)).collect();
     for item in &left_out {
         out.note(&output::printable(&format!("left out: {item}")));
@@ -143,7 +146,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     meter.finish();
     let uploaded: Vec<_> = uploaded.into_iter().map(|u| (u, None)).collect();
     dataset = session.dataset(&args.dataset).await?;
-    let entry = commit::commit(&mut session, &signer, &mut dataset, upload_id, &uploaded).await?;
+    let entry = match commit::commit(&mut session, &signer, &mut dataset, upload_id, &uploaded).await {
+        Ok(entry) => entry,
+        Err(failure) => return Err(unless_over(&mut session, &args.dataset, upload_id, failure).await),
+    };
     let entry = entry.ok_or_else(|| Failure::integrity("a new upload supersedes nothing"))?;
     upload.erase_journal().map_err(journal_failed)?;
     let done = Done {
@@ -223,6 +229,29 @@ fn walk_arguments(args: &Args) -> Outcome<Found> {
         return Err(Failure::usage("there are no files to store"));
     }
     Ok(found)
+}
+
+/// What the commit would be refused for, told before hours of sending. How long standard input is nobody knows.
+fn check_size(found: &Found, max: Option<u64>) -> Outcome<()> {
+    let sizes: Vec<u64> = found.inputs.iter().map(|input| input.size_hint).collect();
+    let objects = objects_of(&sizes);
+    let Some(max) = max.filter(|max| objects > *max) else { return Ok(()) };
+    let (files, bytes) = (output::count(sizes.len() as u64, "file"), output::bytes(found.bytes()));
+    Err(Failure::usage(format!(
+        "{files}, {bytes}, would be {objects} objects in the store, and a server takes {max} an upload"
+    ))
+    .hint(
+        "put fewer files at a time: each `seqvault put` is an upload of its own, and up to 4 TB of long files is one",
+    ))
+}
+
+/// Objects that files of these sizes become: for each manifest its packs, their list and their groups. Manifests themselves lie elsewhere.
+fn objects_of(sizes: &[u64]) -> u64 {
+    let of_manifest = |sizes: &[u64]| {
+        let stream = sizes.iter().fold(0_u64, |sum, size| sum.saturating_add(floe::ciphertext_len(*size)));
+        stream.div_ceil(u64::from(PACK_LEN)).saturating_add(2)
+    };
+    sizes.chunks(MAX_FILES).map(of_manifest).fold(0, u64::saturating_add)
 }
 
 /// Names in each input the files of the dataset whose path it takes over.
@@ -435,5 +464,23 @@ fn put_failed(error: PutError) -> Failure {
         PutError::Store(e) => crate::client::failed(&e.name)(e.source),
         PutError::Journal(e) => journal_failed(e),
         _ => Failure::integrity(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_counted_in_objects_before_it_begins() {
+        let pack = u64::from(PACK_LEN);
+        // A header and a tag for each segment come to each file.
+        let whole = |packs: u64| packs * pack - packs * pack / 65_536 * 32 - 74;
+        assert_eq!(objects_of(&[0]), 3);
+        assert_eq!(objects_of(&[pack]), 4);
+        assert_eq!((objects_of(&[whole(5)]), objects_of(&[whole(5) + 1])), (7, 8));
+        assert_eq!(objects_of(&vec![0; MAX_FILES]), 3);
+        assert_eq!(objects_of(&vec![0; MAX_FILES + 1]), 6);
+        assert_eq!(objects_of(&[u64::MAX, u64::MAX]), u64::MAX / pack + 3);
     }
 }

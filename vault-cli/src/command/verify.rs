@@ -46,6 +46,8 @@ pub struct Args {
 struct Report {
     vault: String,
     ledgers: Vec<Ledger>,
+    /// What lies where a dataset's ledger would, can't be read as one, and was never seen as one by this machine or an officer.
+    unknown: Vec<Unknown>,
     checked_bytes: u64,
     sound: bool,
 }
@@ -61,6 +63,12 @@ struct Ledger {
     rules: Vec<String>,
     /// Objects that a server does not release to this identity.
     withheld: u64,
+}
+
+#[derive(Serialize)]
+struct Unknown {
+    ledger: LedgerId,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -92,7 +100,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Some(id) => (vec![id], true),
         None => (every_dataset(&session, &seen).await?, false),
     };
-    let mut checked_bytes = 0;
+    let (mut checked_bytes, mut unknown) = (0, Vec::new());
     for id in ids {
         let found =
             if named { session.dataset_even_if_stopped(&id).await.map(Some) } else { session.listed(&id).await };
@@ -115,9 +123,14 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 ledger(state.ledger(), state.judged(), problems)
             }
             Err(failure) if failure.kind == Kind::Integrity => {
+                let id = LedgerId::Dataset(id);
+                if !named && !session.was_seen(&id).await? {
+                    unknown.push(Unknown { ledger: id, reason: failure.to_string() });
+                    continue;
+                }
                 let mut problems = Problems::of(None);
                 problems.push(failure.to_string());
-                ledger(LedgerId::Dataset(id), &[], problems)
+                ledger(id, &[], problems)
             }
             Err(failure) => return Err(failure),
         };
@@ -128,7 +141,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let sound = ledgers.iter().all(|l| l.problems.is_empty());
     let lawful = ledgers.iter().all(|l| l.rules.is_empty());
-    let report = Report { vault: session.vault.id().to_string(), ledgers, checked_bytes, sound };
+    let report = Report { vault: session.vault.id().to_string(), ledgers, unknown, checked_bytes, sound };
     globals.output().result(&report, || text_of(&report, args.data))?;
     match (sound, lawful) {
         (true, true) => Ok(()),
@@ -254,6 +267,10 @@ fn text_of(report: &Report, data: bool) -> String {
             let objects = output::count(l.withheld, "object");
             text.push_str(&format!("\n    {objects} not released to this identity, and not checked"));
         }
+    }
+    for one in &report.unknown {
+        let why = "nobody has seen it before: it may be rubbish, and what is signed does not rest on it";
+        text.push_str(&format!("\nNO LEDGER  {}: {} ({why})", one.ledger, one.reason));
     }
     if data {
         text.push_str(&format!("\n{} of sealed data read and compared", output::bytes(report.checked_bytes)));

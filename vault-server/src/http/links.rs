@@ -66,8 +66,10 @@ fn read(wanted: LinksWanted) -> Result<Vec<Wanted>, Refused> {
         if !matches!(one.name, ObjectName::Pack { .. }) {
             return Err(Refused::new(Type::NotAllowed, "only packs have links"));
         }
-        if one.length.is_some_and(|length| length == 0 || length > max_len(&one.name)) {
-            return Err(Refused::too_large(one.length.unwrap_or(0), max_len(&one.name)));
+        let most = max_len(&one.name);
+        if one.length.is_some_and(|length| length == 0 || length > most) {
+            // Not `too-large`: that is said of the body of a request.
+            return Err(Refused::malformed(format!("the length of a pack is from 1 to {most}")));
         }
     }
     Ok(all)

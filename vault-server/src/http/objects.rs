@@ -95,7 +95,7 @@ pub(super) async fn write(
     }
     allow(&signed, Act::Put(&name), &name).await?;
     let judged = Instant::now();
-    if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().links() {
+    if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().streams() {
         let _place = signed.transfer().await?;
         let still = {
             let (signed, name) = (signed.clone(), name.clone());

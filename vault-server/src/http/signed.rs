@@ -19,9 +19,9 @@ use super::rights::{Act, Under, Who, may};
 use super::service::{Held, Kind, Place, Service};
 use super::trace;
 use crate::vault::View;
-use crate::wire;
 use crate::wire::problem::Type;
 use crate::wire::signature::{Covered, Presented, digest_of, parse};
+use crate::wire::{self, Object};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
@@ -163,10 +163,12 @@ impl Signed {
         self.body.ok_or_else(|| Refused::malformed("the request has no body"))
     }
 
-    /// A small body of JSON.
+    /// A small body of JSON, which is an object.
     pub(super) async fn json<T: serde::de::DeserializeOwned>(&self, body: Body) -> Result<T, Refused> {
         let body = self.whole(body, Kind::Said, body::MAX_JSON).await?;
-        serde_json::from_slice(&body.bytes).map_err(|e| Refused::malformed(format!("the body can't be read: {e}")))
+        let Object(read) = serde_json::from_slice(&body.bytes)
+            .map_err(|e| Refused::malformed(format!("the body can't be read: {e}")))?;
+        Ok(read)
     }
 
     fn current(&self, vault: Arc<VaultState>, recovers: bool) -> Result<Asker, Refused> {

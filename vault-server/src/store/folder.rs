@@ -187,7 +187,7 @@ impl Identity {
 }
 
 /// Syncs a file or a folder.
-fn sync(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     // Windows can't open a folder as a file, where the file system's journal orders the names; and it syncs a file only for a writer.
     if cfg!(not(unix)) && path.is_dir() {
         return Ok(());
@@ -196,7 +196,7 @@ fn sync(path: &Path) -> Result<(), StoreError> {
     file.sync_all().map_err(|source| StoreError::NotSynced { path: path.display().to_string(), source })
 }
 
-fn failed(path: &Path, source: std::io::Error) -> StoreError {
+pub(super) fn failed(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::from_io(path.display().to_string(), source)
 }
 

@@ -1,6 +1,6 @@
 //! Objects as streams, and links that let others move them straight to or from a bucket.
 //!
-//! What goes through here is not held in memory, a folder's uploads excepted. A link carries the right to one request for one name and
+//! What goes through here is not held in memory. A link carries the right to one request for one name and
 //! says nothing of whoever made it; a PUT link signs `If-None-Match: *`, so it never overwrites.
 
 use std::io;
@@ -93,6 +93,12 @@ impl Store {
         }
     }
 
+    /// Whether a long object can be written as it comes, by [`Self::create_streamed`].
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        matches!(&self.place, Place::S3(_) | Place::Folder(_))
+    }
+
     /// Whether links can be made.
     #[must_use]
     pub fn links(&self) -> bool {
@@ -116,7 +122,7 @@ impl Store {
         self.link(&key_of(name), Method::PUT, &if_none(), ttl).await
     }
 
-    /// Writes an object of a known length from a stream, if there is none of that name. On a bucket no more than a few chunks are in memory.
+    /// Writes an object of a known length from a stream, if there is none of that name. No more than a few chunks are in memory, in a folder and in a bucket.
     ///
     /// # Errors
     /// If the body fails or has another length, or the store fails; then there is no object, or one that is whole.
@@ -128,7 +134,8 @@ impl Store {
     ) -> Result<Creation, StoreError> {
         match &self.place {
             Place::S3(bucket) => self.upload(bucket, &key_of(name), length, body).await,
-            Place::Folder(_) | Place::Other(_) => {
+            Place::Folder(folder) => self.keep(folder, &key_of(name), length, body).await,
+            Place::Other(_) => {
                 let bytes = self.whole(&key_of(name), length, body).await?;
                 self.create(name, bytes).await
             }
@@ -238,7 +245,7 @@ impl Store {
     }
 
     /// Whether the object is what was hashed; `None` if there is none.
-    async fn compare(&self, key: &Key, hashed: &Hashed) -> Result<Option<Creation>, StoreError> {
+    pub(super) async fn compare(&self, key: &Key, hashed: &Hashed) -> Result<Option<Creation>, StoreError> {
         let mut found = match self.stream_key(key, None).await {
             Ok(found) => found,
             Err(e) if e.is_not_found() => return Ok(None),
@@ -272,14 +279,14 @@ enum Uploaded {
 }
 
 /// A body that went by.
-struct Hashed {
-    length: u64,
+pub(super) struct Hashed {
+    pub(super) length: u64,
     hash: [u8; 32],
 }
 
 /// Hands a body on while hashing it. It is read to its end even if nobody takes it any more: only so can it be compared. The last chunk is
 /// held back until the length is known to be right, so that no store takes for whole what is not.
-fn relayed(
+pub(super) fn relayed(
     mut body: BoxStream<'static, Result<Bytes, io::Error>>,
     length: u64,
 ) -> (impl Future<Output = Result<Hashed, io::Error>>, BoxStream<'static, Result<Bytes, io::Error>>) {

@@ -16,6 +16,10 @@ pub(crate) const SCRATCH: &str = "probe";
 /// How many rounds may end without anybody who was told that they won.
 const MAX_UNWON: u32 = 2;
 
+/// Races at once, each on a name of its own. Who loses a race in SeaweedFS waits a second for its lock, in a bucket with versions nearly always:
+/// one race after the other takes half a minute there.
+const AT_ONCE: u32 = 8;
+
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
 pub struct Probing {
@@ -84,18 +88,20 @@ pub enum ProbeError {
 pub async fn probe(ways: &[Store], how: Probing) -> Result<(), ProbeError> {
     let (mut rounds, mut unwon) = (how.rounds, 0);
     while rounds > 0 {
-        let key = scratch_key(ways)?;
-        let outcome = race(ways, &key, how.writers).await;
+        let keys = (0..rounds.min(AT_ONCE)).map(|_| scratch_key(ways)).collect::<Result<Vec<_>, _>>()?;
+        let outcomes = join_all(keys.iter().map(|key| race(ways, key, how.writers))).await;
         if let Some(way) = ways.first() {
             // A store that never lets anything be deleted (object lock) is a good home for a ledger.
-            let _ = way.delete_keys(vec![key]).await;
+            let _ = way.delete_keys(keys).await;
         }
-        match outcome {
-            // A winner whose acknowledgement got lost was told that the object exists.
-            Err(ProbeError::Winners { winners: 0, .. }) if unwon < MAX_UNWON => unwon += 1,
-            other => {
-                other?;
-                rounds -= 1;
+        for outcome in outcomes {
+            match outcome {
+                // A winner whose acknowledgement got lost was told that the object exists.
+                Err(ProbeError::Winners { winners: 0, .. }) if unwon < MAX_UNWON => unwon += 1,
+                other => {
+                    other?;
+                    rounds -= 1;
+                }
             }
         }
     }

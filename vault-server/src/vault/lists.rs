@@ -11,13 +11,12 @@ use vault_core::pack::{MAX_LIST, MAX_PACKS, PackList};
 use super::Vault;
 use super::objects::digest;
 use crate::store::StoreError;
+use crate::wire::MAX_UPLOAD;
 
 /// What room is counted in.
 const KIB: u64 = 1024;
 /// A list takes its bytes, about as much parsed, and about as much for the names that must differ.
 const PARSED: u64 = 3;
-/// Objects of an upload that a server looks through for a commit: 4 TiB of whole packs.
-const MAX_OBJECTS: u64 = 1 << 17;
 /// Bytes that are handled without leaving the runtime's threads.
 const QUICK: u64 = 256 << 10;
 
@@ -37,7 +36,7 @@ impl Room {
     pub(super) fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes / KIB).unwrap_or(u32::MAX >> 4).max(1);
         let free = Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { free: Arc::new(free), all, longest: bytes.min(MAX_LIST), objects: MAX_OBJECTS }
+        Self { free: Arc::new(free), all, longest: bytes.min(MAX_LIST), objects: MAX_UPLOAD }
     }
 
     /// How many objects an upload may have that is committed.

@@ -103,7 +103,7 @@ impl Vault {
         }
     }
 
-    /// Writes a pack from a stream of its bytes; on a bucket it is never in memory whole. Safe to repeat.
+    /// Writes a pack from a stream of its bytes; it is never in memory whole. Safe to repeat.
     ///
     /// # Errors
     /// As [`Self::put`]; or if the stream fails, and then there is no pack.

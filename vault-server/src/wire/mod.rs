@@ -7,8 +7,11 @@ pub mod problem;
 pub mod signature;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::Error as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +44,9 @@ pub const MAX_PUT_LINK: u64 = 900;
 
 /// Links that one request may ask for.
 pub const MAX_LINKS: usize = 64;
+
+/// Objects that an upload may have when it is committed: 4 TiB of whole packs.
+pub const MAX_UPLOAD: u64 = 1 << 17;
 
 /// What answers here: GET `/v1/vault`, unsigned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -82,6 +88,7 @@ pub struct LinksWanted {
     /// Names of packs to read.
     pub get: Vec<String>,
     /// Packs to write.
+    #[serde(deserialize_with = "objects")]
     pub put: Vec<PutWanted>,
 }
 
@@ -132,6 +139,35 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let written = number.to_string();
     let digits = written.strip_suffix(".0").unwrap_or(&written);
     digits.parse().map_err(|_| D::Error::custom(format!("{written} is not a whole number from 0")))
+}
+
+/// What is written as a JSON object. Serde takes a struct from a list of its members' values as well, which nothing documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OfMembers(PhantomData)).map(Self)
+    }
+}
+
+struct OfMembers<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMembers<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
+    }
+}
+
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(read)| read).collect())
 }
 
 /// Deletes what epochs below a closed one left.
@@ -189,6 +225,26 @@ pub struct Examined {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_no_object_at_any_depth() {
+        fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+            serde_json::from_str::<Object<T>>(text).ok().map(|Object(read)| read)
+        }
+        assert_eq!(read::<DeleteEpochs>(r#"{"below":3}"#), Some(DeleteEpochs { below: 3 }));
+        assert_eq!(read::<DeleteEpochs>("[3]"), None);
+        assert_eq!(read::<DeleteHidden>("{}"), Some(DeleteHidden {}));
+        assert_eq!(read::<DeleteHidden>("[]"), None);
+        assert_eq!(read::<LinksWanted>("{}"), Some(LinksWanted::default()));
+        assert_eq!(read::<LinksWanted>("[[],[]]"), None);
+        let put = |text: &str| read::<LinksWanted>(&format!(r#"{{"put":[{text}]}}"#)).map(|read| read.put.len());
+        assert_eq!(put(r#"{"name":"packs","length":1}"#), Some(1));
+        assert_eq!(put(r#"["packs",1]"#), None);
+        // As strict as before about the members themselves.
+        for bad in [r#"{"below":3,"below":3}"#, r#"{"below":3,"above":3}"#, "{}", "null", "3"] {
+            assert_eq!(read::<DeleteEpochs>(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn a_whole_number_may_be_written_as_json_schema_lets_it() {

@@ -73,8 +73,8 @@ async fn links_read_and_write_packs_and_nothing_else() {
     let ask = |who, body| served.post(who, "/v1/links", body);
     ask(&served.world.recipient, wanted(&[], &[(&one, 5)])).await.is(Type::NotAllowed);
     ask(&served.world.uploader, wanted(&[&ObjectName::FormatMarker], &[])).await.is(Type::NotAllowed);
-    ask(&served.world.uploader, wanted(&[], &[(&two, 33_554_433)])).await.is(Type::TooLarge);
-    ask(&served.world.uploader, wanted(&[], &[(&two, 0)])).await.is(Type::TooLarge);
+    ask(&served.world.uploader, wanted(&[], &[(&two, 33_554_433)])).await.is(Type::Malformed);
+    ask(&served.world.uploader, wanted(&[], &[(&two, 0)])).await.is(Type::Malformed);
     ask(&served.world.uploader, wanted(&vec![&one; 65], &[])).await.is(Type::Malformed);
     ask(&served.world.uploader, b"{\"get\":[\"x\"]}".to_vec()).await.is(Type::Malformed);
     let body = Revoked { member: served.world.recipient.member.clone(), reason: text("over") };

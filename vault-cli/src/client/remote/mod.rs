@@ -42,7 +42,7 @@ use vault_core::layout::ObjectName;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_server::wire::problem::Type;
 use vault_server::wire::{
-    DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MORE, Sweep, entries as framed,
+    DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MAX_UPLOAD, MORE, Sweep, entries as framed,
 };
 
 use self::channel::{Answer, Ask, Channel, Key, digest_of};
@@ -313,6 +313,10 @@ fn removed(deleted: Deleted) -> Removed {
 impl Client for Remote {
     fn location(&self) -> &str {
         self.inner.channel.place().as_str()
+    }
+
+    fn max_upload(&self) -> Option<u64> {
+        Some(MAX_UPLOAD)
     }
 
     fn claims(&self) -> Option<VaultId> {

@@ -80,6 +80,7 @@ pub(crate) async fn find(
         }
         None => {}
     }
+    check_container(environment)?;
     let mut builder = builder(options);
     let container = [
         ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", AmazonS3ConfigKey::ContainerCredentialsRelativeUri),
@@ -103,6 +104,20 @@ pub(crate) async fn find(
         builder = builder.with_metadata_endpoint(service.trim_end_matches('/'));
     }
     provider(builder)
+}
+
+/// Refuses half of what a container has: `object_store` would take the machine for an instance, and wait for a service that is not there.
+fn check_container(environment: &Environment) -> Result<(), CredentialsError> {
+    const URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    if environment.variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() {
+        return Ok(());
+    }
+    match (environment.variable(URI), environment.variable(TOKEN)) {
+        (Some(_), None) => Err(CredentialsError::Half { there: URI, missing: TOKEN }),
+        (None, Some(_)) => Err(CredentialsError::Half { there: TOKEN, missing: URI }),
+        _ => Ok(()),
+    }
 }
 
 /// Two variables, or neither.

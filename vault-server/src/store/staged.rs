@@ -1,0 +1,145 @@
+//! A pack on its way into a folder: written beside its place as it comes, and there at once when it is whole.
+//!
+//! The file's name until then is the one that `object_store` would use, so that listings pass it over and the doctor clears away what a
+//! killed process left. It gets its own name by a hard link, which has one winner as a create has.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::path::Path as Key;
+
+use super::folder::{Folder, failed, sync};
+use super::links::relayed;
+use super::{Creation, Store, StoreError, blocking};
+
+/// Bytes that are written at once.
+const PIECE: usize = 256 << 10;
+
+/// A file that has no name of an object's yet. Dropped, it is gone.
+#[derive(Debug)]
+struct Staged {
+    file: File,
+    path: PathBuf,
+    object: PathBuf,
+}
+
+impl Staged {
+    fn begin(folder: &Folder, key: &str) -> Result<Self, StoreError> {
+        folder.check()?;
+        let object = folder.path_of(key);
+        if let Some(above) = object.parent() {
+            fs::create_dir_all(above).map_err(|e| failed(above, e))?;
+        }
+        for attempt in 1u64.. {
+            let mut path = object.clone().into_os_string();
+            path.push(format!("#{attempt}"));
+            let path = PathBuf::from(path);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { file, path, object }),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed(&object, e)),
+            }
+        }
+        Err(failed(&object, ErrorKind::AlreadyExists.into()))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(|e| failed(&self.object, e))
+    }
+
+    /// Gives it its name; false if another object has that.
+    fn publish(self) -> Result<bool, StoreError> {
+        let synced = self.file.sync_all();
+        synced.map_err(|source| StoreError::NotSynced { path: self.object.display().to_string(), source })?;
+        match fs::hard_link(&self.path, &self.object) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(e) => return Err(failed(&self.object, e)),
+        }
+        let above = self.object.parent().map(PathBuf::from);
+        drop(self);
+        above.map_or(Ok(()), |above| sync(&above))?;
+        Ok(true)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // What stays is a leftover that the doctor finds.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Store {
+    /// Writes a stream of a known length to a folder, if there is no object of the name.
+    pub(super) async fn keep(
+        &self,
+        folder: &Arc<Folder>,
+        key: &Key,
+        length: u64,
+        body: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<Creation, StoreError> {
+        let asked = self.seen().ask("put");
+        let (hashed, taken) = relayed(body, length);
+        let (hashed, staged) = futures_util::join!(hashed, self.written(folder, key, taken));
+        // A body that failed is the caller's failure, whatever became of the file.
+        let hashed = hashed.map_err(|source| StoreError::Body { path: self.path(key), source })?;
+        if hashed.length != length {
+            return Err(StoreError::BodyLength { path: self.path(key), length });
+        }
+        let (folder, name) = (Arc::clone(folder), key.to_string());
+        let publish = move |staged: Staged| {
+            let is_new = staged.publish()?;
+            if is_new {
+                folder.settle_new(&name)?;
+            }
+            Ok(is_new)
+        };
+        let published = match staged {
+            Ok(staged) => blocking(self.location(), move || publish(staged)).await,
+            Err(e) => Err(e),
+        };
+        asked.ended(published.is_err().then_some("other"));
+        if published? {
+            return Ok(Creation::Created);
+        }
+        let found = self.compare(key, &hashed).await?.unwrap_or(Creation::Conflict);
+        if found == Creation::AlreadySame {
+            self.on_folder(key.to_string(), |folder, key| folder.settle_found(key)).await?;
+        }
+        Ok(found)
+    }
+
+    async fn written(
+        &self,
+        folder: &Arc<Folder>,
+        key: &Key,
+        mut body: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<Staged, StoreError> {
+        let (folder, name) = (Arc::clone(folder), key.to_string());
+        let mut staged = blocking(self.location(), move || Staged::begin(&folder, &name)).await?;
+        let mut piece = BytesMut::with_capacity(PIECE);
+        loop {
+            let next = body.next().await.transpose();
+            let chunk = next.map_err(|source| StoreError::Body { path: self.path(key), source })?;
+            let ended = chunk.is_none();
+            piece.extend_from_slice(&chunk.unwrap_or_default());
+            if ended || piece.len() >= PIECE {
+                (staged, piece) = blocking(self.location(), move || {
+                    staged.write(&piece)?;
+                    piece.clear();
+                    Ok((staged, piece))
+                })
+                .await?;
+            }
+            if ended {
+                return Ok(staged);
+            }
+        }
+    }
+}

@@ -463,11 +463,12 @@ impl Running {
         Done::of(what, output, &vault)
     }
 
-    /// Kills it where it stands.
-    pub fn kill(mut self) {
+    /// Kills it where it stands. False if it had ended, successfully, before.
+    pub fn kill(mut self) -> bool {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait().unwrap();
         ended(&self.vault, true);
+        !status.success()
     }
 }
 

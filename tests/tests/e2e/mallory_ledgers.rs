@@ -180,8 +180,9 @@ fn rubbish_under_a_name_that_nobody_saw_is_a_finding_and_takes_nothing_away() {
     fs::remove_file(&marker).unwrap();
     den.reports(5, &[COHORT], "officer", &["doctor", "--repair"]);
     assert!(!marker.exists(), "nothing is repaired beside damage");
-    den.reports(5, &[COHORT], "anna", &["verify"]);
-    den.reports(5, &[COHORT], "eve", &["verify"]);
+    for who in ["anna", "eve"] {
+        den.person(who).fails(5, &["verify"]);
+    }
     let listed = den.person("lab").run(&["dataset", "list"]);
     assert_eq!(listed.code, Some(5), "{}", listed.stderr);
     // Also to who never saw it: it stands in the officer's list.

@@ -173,6 +173,24 @@ fn insist(site: &Site, who: &str, dice: &mut Dice, args: &[&str]) {
     }
 }
 
+/// Whether an upload was killed at its very end: committed, and its journal gone. Run again it would be another upload of the same files.
+fn is_committed(site: &Site, who: &str, folder: &str, dice: &mut Dice) -> bool {
+    if crate::transfer::journals(&site.world.person(who)) > 0 {
+        return false;
+    }
+    let begun = Instant::now();
+    loop {
+        let done = site.person("anna", usize::try_from(dice.below(2)).unwrap()).run(&["ls", DATA, "--json"]);
+        match done.code {
+            Some(0) => return done.stdout.windows(folder.len() + 1).any(|part| part == format!("{folder}/").as_bytes()),
+            Some(3) => return false,
+            Some(8) => assert!(begun.elapsed() < PATIENCE, "{}: {}", done.what, done.stderr),
+            code => panic!("{}: {code:?} {}", done.what, done.stderr),
+        }
+        dice.wait(300);
+    }
+}
+
 /// Puts one upload after the other, now and then killed and run again, until told to stop. Returns how many there are, all acknowledged.
 fn uploads(site: &Site, uploader: usize, from: usize, stop: &AtomicBool, kills: &AtomicUsize, mut dice: Dice) -> usize {
     let name = format!("up{uploader}");
@@ -185,13 +203,17 @@ fn uploads(site: &Site, uploader: usize, from: usize, stop: &AtomicBool, kills: 
         }
         let folder = format!("up{uploader}-{number}");
         let args = ["put", DATA, &folder];
+        let mut is_done = false;
         if dice.below(3) == 0 {
             let put = site.person(&name, number).start(&args);
             dice.wait(900);
-            put.kill();
-            kills.fetch_add(1, Ordering::SeqCst);
+            let was_killed = put.kill();
+            kills.fetch_add(usize::from(was_killed), Ordering::SeqCst);
+            is_done = !was_killed || is_committed(site, &name, &folder, &mut dice);
         }
-        insist(site, &name, &mut dice, &args);
+        if !is_done {
+            insist(site, &name, &mut dice, &args);
+        }
         fs::remove_dir_all(site.world.path(&folder)).unwrap();
     }
     unreachable!("numbers do not end")

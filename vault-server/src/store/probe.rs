@@ -117,8 +117,9 @@ pub async fn probe_all(store: &Store) -> Result<(), ProbeError> {
         return probe(std::slice::from_ref(store), Probing::default()).await;
     }
     for ways in store.ways() {
-        for how in BUCKET {
-            probe(&ways, how).await?;
+        // Each to its end, which clears away what it wrote.
+        for outcome in join_all(BUCKET.map(|how| probe(&ways, how))).await {
+            outcome?;
         }
     }
     Ok(())

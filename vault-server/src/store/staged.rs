@@ -105,8 +105,11 @@ impl Store {
             Err(e) => Err(e),
         };
         asked.ended(published.is_err().then_some("other"));
-        if published? {
-            return Ok(Creation::Created);
+        match published {
+            Ok(true) => return Ok(Creation::Created),
+            Ok(false) => {}
+            // On a folder that is gone everything fails for that one reason.
+            Err(e) => return Err(self.check().await.err().unwrap_or(e)),
         }
         let found = self.compare(key, &hashed).await?.unwrap_or(Creation::Conflict);
         if found == Creation::AlreadySame {

@@ -60,10 +60,11 @@ impl Service {
                 tokio::spawn(async move {
                     match tls {
                         None => service.answer(stream).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => service.answer(stream).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                service.answer(stream).await;
+                            }
+                        }
                     }
                 });
             }

@@ -182,7 +182,9 @@ fn is_committed(site: &Site, who: &str, folder: &str, dice: &mut Dice) -> bool {
     loop {
         let done = site.person("anna", usize::try_from(dice.below(2)).unwrap()).run(&["ls", DATA, "--json"]);
         match done.code {
-            Some(0) => return done.stdout.windows(folder.len() + 1).any(|part| part == format!("{folder}/").as_bytes()),
+            Some(0) => {
+                return done.stdout.windows(folder.len() + 1).any(|part| part == format!("{folder}/").as_bytes());
+            }
             Some(3) => return false,
             Some(8) => assert!(begun.elapsed() < PATIENCE, "{}: {}", done.what, done.stderr),
             code => panic!("{}: {code:?} {}", done.what, done.stderr),

@@ -24,6 +24,27 @@ use super::s3::Answer;
 /// Seconds, from a disk that answers from memory to a bucket that hangs.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// Requests as they are counted, copies aside, of which none is made.
+const REQUESTS: [&str; 5] = ["put", "get", "head", "delete", "list"];
+
+/// Why a request can fail: the kinds of [`Answer`], and anything else.
+const FAILURES: [&str; 11] = [
+    "unreachable",
+    "untrusted",
+    "not-s3",
+    "slow-down",
+    "denied",
+    "failed",
+    "refused",
+    "stalled",
+    "broken",
+    "credentials",
+    "other",
+];
+
+/// What is tried again, and why.
+const AGAIN: [(&str, &str); 3] = [("put", "failed"), ("put", "overlap"), ("get", "failed")];
+
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Request {
     request: &'static str,
@@ -45,11 +66,19 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self {
+        let seen = Self {
             took: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             failed: Family::default(),
             again: Family::default(),
+        };
+        // Whoever watches a rate sees the first one only if there was a number before it.
+        for (request, why) in REQUESTS.into_iter().flat_map(|request| FAILURES.map(|why| (request, why))) {
+            let _ = seen.failed.get_or_create(&Why { request, why });
         }
+        for (request, why) in AGAIN {
+            let _ = seen.again.get_or_create(&Why { request, why });
+        }
+        seen
     }
 }
 

@@ -20,6 +20,8 @@
 //! dataset's facts count and no unreleased reservation for the dataset did before. Whoever knows that persons were
 //! counted already, under another dataset, can add fewer and names the set of subjects by its hash: a steward's signed word.
 
+use std::collections::BTreeSet;
+
 use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus};
@@ -104,21 +106,69 @@ pub enum Refusal {
         /// How many it has to add.
         needed: u64,
     },
+    /// More persons than the facts count, for a member to whom nothing was granted.
+    #[error("the reservation adds {added} person(s), and the dataset has {most} that are not counted yet")]
+    TooMany {
+        /// How many it adds.
+        added: u64,
+        /// How many it may add.
+        most: u64,
+    },
+    /// An export that is counted in somebody else's name.
+    #[error("{0} is not enrolled as the dataset's controller, and exports are counted in the controller's name")]
+    Provider(MemberId),
     /// A grant that the new facts do not support.
     #[error("under these facts the grant of {0} does not stand: the statement has to suspend it")]
     Suspend(MemberId),
     /// A view of the vault that was old when the statement was made.
     #[error("since the vault entry that it cites, {0} changed: read the vault again")]
     Older(&'static str),
-    /// A time that is not that of the append.
-    #[error("its time is {0} s away from the clock here")]
-    Clock(u64),
+    /// A time before that of what came before.
+    #[error("its time is {by} s before that of {of}, which was there before it: one of the two is wrong")]
+    Order {
+        /// How much before, in seconds.
+        by: u64,
+        /// Before what.
+        of: Earlier,
+    },
     /// Consent that was withdrawn, or a purpose that is over, after the facts were stated.
     #[error("consent was withdrawn since the facts were stated: amend them first")]
     Withdrawn,
     /// A recovery card of another party.
     #[error("{0} is not of the dataset's controller, so a recovery card of theirs would be a share without a decision")]
     Recovery(MemberId),
+}
+
+/// What was there before a statement that says an earlier time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Earlier {
+    /// An entry of the vault ledger, which it cites.
+    Cited(u64),
+    /// An entry of its own ledger.
+    Entry(u64),
+    /// A reservation that it rests on, of this number in its exposure ledger.
+    Reservation(u64),
+}
+
+impl core::fmt::Display for Earlier {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Cited(seq) => write!(f, "vault entry {seq}"),
+            Self::Entry(seq) => write!(f, "entry {seq}"),
+            Self::Reservation(seq) => write!(f, "the reservation of entry {seq}"),
+        }
+    }
+}
+
+impl Earlier {
+    fn zh(self) -> String {
+        match self {
+            Self::Cited(seq) => format!("保险库第 {seq} 条记录"),
+            Self::Entry(seq) => format!("第 {seq} 条记录"),
+            Self::Reservation(seq) => format!("人数登记（第 {seq} 条记录）"),
+        }
+    }
 }
 
 impl Refusal {
@@ -138,9 +188,13 @@ impl Refusal {
             Self::NotReserved(ledger) => format!("须事先在 {ledger} 中登记人数"),
             Self::Reservation(_) => "所引用的人数登记不适用".to_owned(),
             Self::TooFew { added, needed } => format!("登记增加 {added} 人，而数据集中尚有 {needed} 人未计入"),
+            Self::TooMany { added, most } => format!("登记增加 {added} 人，而数据集中尚未计入者只有 {most} 人"),
+            Self::Provider(member) => format!("{member} 未登记为数据集的控制者，而出境人数以控制者名义累计"),
             Self::Suspend(member) => format!("按新的事实，对 {member} 的授权不再成立，声明须同时中止该授权"),
             Self::Older(what) => format!("所引用的保险库条目之后，{}已变更：请重新读取保险库", changed(what)),
-            Self::Clock(away) => format!("声明的时间与此处时钟相差 {away} 秒"),
+            Self::Order { by, of } => {
+                format!("声明的时间比先于它的{}早 {by} 秒：两者之一有误", of.zh())
+            }
             Self::Withdrawn => "陈述事实之后同意已被撤回：请先变更事实".to_owned(),
             Self::Recovery(member) => format!("{member} 不属于数据集的控制者，将其卡片用于恢复即为未经判定的提供"),
         };
@@ -350,6 +404,28 @@ pub fn ledgers_of(
     let ask = Ask { vault, exposures: &none.0, dataset, at, member, facts: &none.1 };
     let packs = in_force(vault, at.vault, more)?;
     Ok(Read::of(&ask)?.ledgers(at.time, &packs).into_iter().flatten().collect())
+}
+
+/// The exposure ledgers that the gate looks at when it is asked about an entry of a dataset, besides those that the entry cites: that which the
+/// record of its decision names.
+#[must_use]
+pub fn traced_by(stored: &[u8]) -> Option<Digest> {
+    let Body::Granted(body) = statement_of(stored)?.body else { return None };
+    match Trace::parse(body.trace.as_ref()?).ok()?.export()?.ledger {
+        LedgerId::Exposure(recipient) => Some(recipient),
+        _ => None,
+    }
+}
+
+/// The exposure ledgers in which the grants of a dataset are counted: whoever asks whether they stand reads them first.
+#[must_use]
+pub fn counted_in(dataset: &DatasetState) -> BTreeSet<Digest> {
+    let counted = dataset.grants().values().flat_map(|grant| &grant.counted);
+    let recipient = |counted: &Reservation| match counted.ledger {
+        LedgerId::Exposure(recipient) => Some(recipient),
+        _ => None,
+    };
+    counted.filter_map(recipient).collect()
 }
 
 /// What would be decided if the grant were made now: totals are those that its reservations would lead to. The decision's trace is not
@@ -685,6 +761,15 @@ pub fn check_exposure(
             if body.added < needed && body.subjects.is_none() {
                 return Err(Refusal::TooFew { added: body.added, needed });
             }
+            // Who has a grant may be about to be given more persons: they are counted before the facts state them.
+            let grows = dataset.grants().get(&body.member).is_some_and(|grant| grant.status == GrantStatus::Given);
+            if body.added > needed && !grows {
+                return Err(Refusal::TooMany { added: body.added, most: needed });
+            }
+            let [_, export] = read.ledgers(at.time, &packs);
+            if export == Some(*before.recipient()) && !exports_for(vault, at, &statement.author, dataset.facts()) {
+                return Err(Refusal::Provider(statement.author.clone()));
+            }
             Ok(())
         }
         Body::Released(body) => {
@@ -878,6 +963,24 @@ fn facts_fit(facts: &Facts) -> Result<(), Refusal> {
     dataset.facts().check().map_err(|why| Refusal::Contradiction { of: "dataset", why })
 }
 
+/// Whether a member may count what a dataset's controller exports: facts are whatever a steward states, so nobody else's total can be raised
+/// by naming them as controller. Officers write the enrolments, and need none.
+#[must_use]
+pub fn exports_for(vault: &VaultState, at: At, author: &MemberId, facts: &Facts) -> bool {
+    let controller = Stated::dataset(facts).ok().and_then(|dataset| controller_of(&dataset));
+    vault.is_officer(author, at.vault) || (controller.is_some() && legal_of(vault, at, author) == controller)
+}
+
+fn controller_of(dataset: &Stated<Dataset>) -> Option<String> {
+    dataset.facts().record().text("parties.controller").map(legal_id)
+}
+
+/// The legal identifier that a member is enrolled with.
+fn legal_of(vault: &VaultState, at: At, member: &MemberId) -> Option<String> {
+    let info = vault.member(member).and_then(|member| member.info_at(at.vault))?;
+    Stated::member(info).ok()?.facts().record().text("legal.id").map(legal_id)
+}
+
 /// A recovery card gets the key without a grant: so it is the vault's own, or one of the dataset's controller.
 fn recovery_fits<'a>(
     vault: &VaultState,
@@ -891,13 +994,11 @@ fn recovery_fits<'a>(
         return Ok(());
     }
     let dataset = Stated::dataset(facts).map_err(|why| Refusal::Facts { of: "dataset", why })?;
-    let controller = dataset.facts().record().text("parties.controller");
+    let controller = controller_of(&dataset);
     for card in cards {
         let Some(record) = vault.card(card) else { continue };
-        let info = vault.member(&record.member).and_then(|member| member.info_at(at.vault));
-        let member = info.and_then(|info| Stated::member(info).ok());
-        let legal = member.as_ref().and_then(|member| member.facts().record().text("legal.id"));
-        if legal.is_none() || legal.map(legal_id) != controller.map(legal_id) {
+        let legal = legal_of(vault, at, &record.member);
+        if legal.is_none() || legal != controller {
             return Err(Refusal::Recovery(record.member.clone()));
         }
     }
@@ -973,15 +1074,18 @@ pub fn audit<B: AsRef<[u8]>>(
     entries: &[B],
     more: &[Pack],
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, mut newest) = (Vec::new(), None);
     let Some((first, rest)) = entries.split_first() else { return findings };
     let Ok(mut state) = DatasetState::fold(vault, exposures, id, core::slice::from_ref(first)) else { return findings };
     let mut ask = |before: Option<&DatasetState>, seq: u64, stored: &[u8]| {
         let Some(statement) = statement_of(stored) else { return };
-        let refusal = made_then(vault, before, &statement).and_then(|()| match before {
+        let refusal = made_then(vault, exposures, before, &statement, newest).and_then(|()| match before {
             Some(before) => check(vault, exposures, before, &statement, more),
             None => check_creation(vault, &statement),
         });
+        if newest.is_none_or(|(_, time)| time < statement.time) {
+            newest = Some((seq, statement.time));
+        }
         if let Err(refusal) = refusal {
             let member = match &statement.body {
                 Body::Granted(body) => Some(body.terms.member.clone()),
@@ -1007,25 +1111,44 @@ pub fn audit<B: AsRef<[u8]>>(
     findings
 }
 
-/// Whether a statement can have been made when it says: not before what it cites or what the member had, and not so late that its author
-/// must have known a newer vault.
-fn made_then(vault: &VaultState, before: Option<&DatasetState>, statement: &Statement) -> Result<(), Refusal> {
+/// Whether a statement can have been made when it says: not before what was there when it was made, and not so late that its author must have
+/// known a newer vault. `newest` is the latest time that an earlier entry says, of those that the gate looks at.
+fn made_then(
+    vault: &VaultState,
+    exposures: &Exposures,
+    before: Option<&DatasetState>,
+    statement: &Statement,
+    newest: Option<(u64, u64)>,
+) -> Result<(), Refusal> {
     let cited = statement.vault_head.map_or(0, |head| head.seq);
-    let newest = vault.newest_before(statement.time.saturating_sub(SKEW)).max(cited);
-    if !is_gated(vault, newest) {
+    let known = vault.newest_before(statement.time.saturating_sub(SKEW)).max(cited);
+    if !is_gated(vault, known) {
         return Ok(());
     }
-    let member = match &statement.body {
-        Body::Granted(body) => {
-            before.and_then(|before| before.grants().get(&body.terms.member)).map(|grant| grant.time)
-        }
+    let rested_on = rested_on(exposures, &statement.body);
+    let there = vault.time_of(cited).map(|time| (Earlier::Cited(cited), time)).into_iter();
+    let there = there.chain(newest.map(|(seq, time)| (Earlier::Entry(seq), time))).chain(rested_on);
+    if let Some((of, time)) =
+        there.max_by_key(|(_, time)| *time).filter(|(_, t)| statement.time.saturating_add(SKEW) < *t)
+    {
+        return Err(Refusal::Order { by: time.saturating_sub(statement.time), of });
+    }
+    not_older(vault, before, statement, known)
+}
+
+/// The reservations that a statement rests on, with their times.
+fn rested_on(exposures: &Exposures, body: &Body) -> Vec<(Earlier, u64)> {
+    let export = |body: &Granted| body.trace.as_ref().and_then(|trace| Trace::parse(trace).ok()?.export());
+    let cited: Vec<Reservation> = match body {
+        Body::Granted(body) => body.reservation.iter().cloned().chain(export(body)).collect(),
+        Body::FactsAmended(body) => body.reservations.iter().map(|one| one.reservation.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let time = |cited: &Reservation| match exposures.cited(cited) {
+        Cited::Reserved(reserved) => Some((Earlier::Reservation(cited.seq), reserved.time)),
         _ => None,
     };
-    let earliest = vault.time_of(cited).into_iter().chain(member).max().unwrap_or(0);
-    if statement.time.saturating_add(SKEW) < earliest {
-        return Err(Refusal::Clock(earliest.saturating_sub(statement.time)));
-    }
-    not_older(vault, before, statement, newest)
+    cited.iter().filter_map(time).collect()
 }
 
 fn statement_of(stored: &[u8]) -> Option<Statement> {

@@ -24,7 +24,7 @@ use vault_core::ledger::fold::At;
 use vault_core::ledger::statement::*;
 use vault_policy::gate::{Standing, TraceError};
 use vault_policy::ledger::{
-    Ask, Counted, Need, Refusal, audit, check, check_creation, check_exposure, check_member, decide_reserved,
+    Ask, Counted, Earlier, Need, Refusal, audit, check, check_creation, check_exposure, check_member, decide_reserved,
     export_ledger, foresee, in_force, recipient_ledger, standing,
 };
 use vault_policy::{Lang, Outcome};
@@ -44,6 +44,12 @@ fn info_of(scene: &Scene) -> Info {
     let facts = scene.facts().1.split([2; 32]).unwrap().stated;
     let jurisdiction = scene.answers["member.legal.jurisdiction"].trim_matches('"').to_owned();
     Info { facts, jurisdiction: Jurisdiction::parse(&jurisdiction).unwrap(), ..info("rita") }
+}
+
+/// Somebody is said to act for a legal entity.
+fn enrolled_as(scene: &Scene, name: &str, legal: &str) -> Body {
+    let info = info_of(&scene.clone().with("member.legal.id", &format!("\"{legal}\"")));
+    Body::MemberAmended(MemberAmended { info, member: member(name) })
 }
 
 fn dataset_facts(scene: &Scene) -> Facts {
@@ -74,6 +80,7 @@ impl Gate {
         w.does("stella", revoked("rita"));
         let amend = MemberAmended { info: info_of(&scene), member: member("rita") };
         w.vault_does("olga", Body::MemberAmended(amend));
+        w.vault_does("olga", enrolled_as(&scene, "stella", "C-1"));
         w.does("stella", Body::FactsAmended(amended(&scene, &[], &[])));
         w.vault_does("olga", set_pack("cn-sequencing", true));
         w.now = NOW;
@@ -517,6 +524,10 @@ fn exposure_ledgers_take_what_the_facts_ask_for_and_release_what_was_cancelled()
     assert_eq!(ask(&gate, year, Body::Reserved(gate.reserved(year, 100))), Ok(()));
     let few = Err(Refusal::TooFew { added: 99, needed: 100 });
     assert_eq!(ask(&gate, to, Body::Reserved(gate.reserved(to, 99))), few);
+    // No more than the dataset has, unless its member may be about to be given more.
+    let many = |most| Err(Refusal::TooMany { added: most + 1, most });
+    assert_eq!(ask(&gate, to, Body::Reserved(gate.reserved(to, 101))), many(100));
+    assert_eq!(ask(&gate, year, Body::Reserved(gate.reserved(year, 101))), many(100));
     let strange = Digest([9; 32]);
     let elsewhere = Err(Refusal::Reservation("it is in another ledger than the facts say"));
     assert_eq!(ask(&gate, strange, Body::Reserved(gate.reserved(strange, 100))), elsewhere);
@@ -532,6 +543,87 @@ fn exposure_ledgers_take_what_the_facts_ask_for_and_release_what_was_cancelled()
     };
     let not_cancelled = Err(Refusal::Reservation("its dataset has not cancelled it"));
     assert_eq!(ask(&gate, to, release(cites(&gate), None)), not_cancelled, "an entry of the dataset, but another");
+}
+
+#[test]
+fn nobody_raises_the_totals_of_others() {
+    let mut gate = Gate::new(Scene::named());
+    let (to, year) = (gate.recipient(), gate.export());
+    let ask = |gate: &Gate, ledger: Digest, signer: &str, added: u64| {
+        let statement = gate.draft(ledger, signer, Body::Reserved(gate.reserved(ledger, added)));
+        check_exposure(&gate.w.state, &gate.exposure(&ledger), gate.w.data(), &statement, &[])
+    };
+    // A dataset that is counted adds nobody; who has no grant is reserved no more than the dataset has.
+    gate.reserve(to, 100);
+    assert_eq!(ask(&gate, to, "stella", 0), Ok(()));
+    assert_eq!(ask(&gate, to, "stella", 1), Err(Refusal::TooMany { added: 1, most: 0 }));
+    let huge = u64::MAX >> 1;
+    assert_eq!(ask(&gate, year, "stella", huge), Err(Refusal::TooMany { added: huge, most: 100 }));
+    // Exports are counted by whoever is enrolled as the controller, also under another spelling, or by an officer.
+    let provider = |who: &str| Err(Refusal::Provider(member(who)));
+    assert_eq!(ask(&gate, year, "stella", 100), Ok(()));
+    gate.w.vault_does("olga", enrolled_as(&gate.scene, "stella", "c - 1"));
+    gate.w.now = NOW;
+    assert_eq!(ask(&gate, year, "stella", 100), Ok(()));
+    gate.w.vault_does("olga", enrolled_as(&gate.scene, "stella", "C-2"));
+    gate.w.now = NOW;
+    assert_eq!(ask(&gate, year, "stella", 100), provider("stella"));
+    assert_eq!(ask(&gate, to, "stella", 0), Ok(()), "a recipient is anybody's to count");
+    assert_eq!(ask(&gate, year, "sven", 100), provider("sven"), "nobody said for whom he acts");
+    assert_eq!(ask(&gate, year, "olga", 100), Ok(()));
+    assert!(Refusal::Provider(member("sven")).text().say(Lang::Zh).contains("控制者"));
+    // Without a pack nothing of this is asked.
+    gate.w.vault_does("olga", set_pack("cn-sequencing", false));
+    gate.w.now = NOW;
+    assert_eq!(ask(&gate, year, "sven", huge), Ok(()));
+}
+
+#[test]
+fn readers_find_times_that_contradict_the_order_of_entries() {
+    let early = |by: u64| {
+        let mut gate = Gate::new(Scene::domestic());
+        let honest = gate.honest(None, None);
+        let honest = gate.approved(honest);
+        let time = gate.w.now;
+        gate.w.does("stella", Body::Granted(honest));
+        let granted = gate.w.data().head().unwrap().seq;
+        gate.w.does("stella", revoked("rita"));
+        // Decided for a moment that is over: all that the rules ask of it is there, by its own words.
+        gate.w.now = time - by;
+        let old = gate.honest(None, None);
+        let old = gate.approved(old);
+        gate.w.now = time - by;
+        assert_eq!(gate.check_grant(&old), Ok(()), "by its own words");
+        gate.w.does("stella", Body::Granted(old));
+        (granted, audit(&gate.w.state, &gate.exposures(), &dataset_id(), &gate.w.dataset, &[]))
+    };
+    let (_, found) = early(300);
+    assert_eq!(found, [], "clocks may differ by five minutes");
+    let (granted, found) = early(301);
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    let refusal = Refusal::Order { by: 301, of: Earlier::Entry(granted) };
+    assert_eq!((one.kind, &one.refusal, one.member.as_ref()), ("granted", &refusal, Some(&member("rita"))));
+    assert!(refusal.text().say(Lang::En).contains(&format!("301 s before that of entry {granted}")));
+    assert!(refusal.text().say(Lang::Zh).contains("301 秒"));
+}
+
+#[test]
+fn a_grant_is_no_earlier_than_the_reservations_that_it_rests_on() {
+    for (at, found) in [(NOW + 700, None), (NOW + 699, Some(Refusal::Order { by: 301, of: Earlier::Reservation(0) }))] {
+        let mut gate = Gate::new(Scene::named());
+        gate.w.now = NOW + 1_000;
+        let (recipient, export) = gate.reserve_all();
+        gate.w.now = at;
+        let grant = gate.honest(Some(&recipient), Some(&export));
+        let grant = gate.approved(grant);
+        gate.w.now = at;
+        let statement = gate.w.dataset_draft("stella", Body::Granted(grant));
+        let stored = gate.w.sign("stella", &statement);
+        gate.w.dataset.push(stored);
+        gate.w.compare = false;
+        let findings = audit(&gate.w.state, &gate.exposures(), &dataset_id(), &gate.w.dataset, &[]);
+        assert_eq!(findings.into_iter().map(|one| one.refusal).next(), found);
+    }
 }
 
 #[test]
@@ -673,6 +765,9 @@ fn a_missing_pack_stops_no_revocation_and_a_withdrawal_stops_grants() {
     gate.w.does("stella", Body::FactsAmended(amended(&gate.scene.clone(), &[], &[])));
     gate.w.now = NOW;
     assert_eq!(gate.check_grant(&honest), Ok(()));
+    // What was approved before is approved anew.
+    assert!(!gate.w.allows("stella", Body::Granted(honest.clone())));
+    let honest = gate.approved(honest);
     gate.w.does("stella", Body::Granted(honest));
     let unknown = PackSet { hash: Digest([4; 32]), name: text("house"), on: true };
     gate.w.vault_does("olga", Body::PackSet(unknown));

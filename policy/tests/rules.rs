@@ -487,6 +487,9 @@ fn withdrawn_or_over_is_denied_and_revokes() {
         assert_eq!(over.decide().standing(), Some(Standing::Revoke));
     }
     allowed(&Scene::domestic().with("dataset.keeping.retention", "2026-06-15"));
+    // Where one rule lets a grant rest and another ends it, it ends.
+    let both = Scene::named().with("dataset.consent.withdrawn", YES).with("grant.hgr.changed", YES);
+    assert_eq!(both.decide().standing(), Some(Standing::Revoke));
     assert_eq!(Scene::domestic().decide().standing(), None);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What decides is `vault-policy`; nothing here makes a rule.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -234,6 +235,15 @@ impl Placed {
         Counted { recipient: self.reservation.as_ref(), export: self.export.as_ref() }
     }
 
+    /// What has to be reserved, with the totals of what is: whoever comes later counts on top of it, and their persons are not this grant's.
+    fn as_reserved(&self, to: ToReserve, exposures: &Exposures) -> ToReserve {
+        let of = |need: Option<Need>, placed: &Option<Reservation>| {
+            let total = |need: &Need| exposures.of(&need.ledger)?.total_at(&placed.as_ref()?.hash);
+            need.map(|need| Need { total: total(&need).unwrap_or(need.total), ..need })
+        };
+        ToReserve { recipient: of(to.recipient, &self.reservation), export: of(to.export, &self.export) }
+    }
+
     fn each(&self) -> impl Iterator<Item = &Reservation> {
         self.reservation.iter().chain(&self.export)
     }
@@ -373,11 +383,29 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    async fn take(session: &mut Session, packs: &'a Packs, lang: Lang) -> Outcome<Self> {
-        let exposures = session.exposures().await?;
-        let at = session.at();
-        let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
-        Ok(Self { exposures, at, in_force })
+    /// Reads what a decision about a grant rests on: the ledger of the recipient's owner and that of the provider's year.
+    async fn take(
+        session: &mut Session,
+        packs: &'a Packs,
+        dataset: &DatasetState,
+        member: &MemberId,
+        lang: Lang,
+    ) -> Outcome<Self> {
+        let mut read = BTreeSet::new();
+        for _ in 0..ATTEMPTS {
+            let exposures = session.exposures_to_decide(&read).await?;
+            let at = session.at();
+            let in_force =
+                ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| refused(&e, lang))?;
+            // Facts that can't be read name no ledger, and nothing is decided on them.
+            let needed = ledger::ledgers_of(&session.vault, dataset, at, member, packs.as_slice()).unwrap_or_default();
+            // The vault ledger was read behind them, and may say by now that it is somebody else's.
+            if needed.iter().all(|ledger| read.contains(ledger)) {
+                return Ok(Self { exposures, at, in_force });
+            }
+            read.extend(needed);
+        }
+        Err(busy(member))
     }
 
     const fn ask<'b>(
@@ -416,11 +444,13 @@ pub async fn foresee(
     facts: &Facts,
     lang: Lang,
 ) -> Outcome<Answer> {
-    let look = Look::take(session, packs, lang).await?;
+    let look = Look::take(session, packs, dataset, member, lang).await?;
     look.foresee(session, &look.ask(session, dataset, member, facts), lang)
 }
 
-/// As [`foresee`], where the marks of persons tell who was counted before; with the hash of the dataset's marks, if it has any.
+/// As [`foresee`], where the marks of persons tell who was counted before, and with the totals of what is reserved already; with the hash of the
+/// dataset's marks, if it has any.
+#[allow(clippy::too_many_arguments, reason = "who, what, for whom, by what: each is another thing")]
 async fn foresee_marked(
     session: &mut Session,
     signer: &Signer,
@@ -428,22 +458,25 @@ async fn foresee_marked(
     dataset: &DatasetState,
     member: &MemberId,
     facts: &Facts,
+    placed: &Placed,
     lang: Lang,
 ) -> Outcome<(Answer, Option<Digest>)> {
-    let look = Look::take(session, packs, lang).await?;
+    let look = Look::take(session, packs, dataset, member, lang).await?;
     let ask = look.ask(session, dataset, member, facts);
     let answer = look.foresee(session, &ask, lang)?;
-    let Some(marks) = marks::of(session, signer, dataset, &answer.reserve, &look.exposures, lang).await? else {
-        return Ok((answer, None));
+    let marks = marks::of(session, signer, dataset, &answer.reserve, &look.exposures, lang).await?;
+    let of = |need: &Need| match &marks {
+        Some(marks) => marks.still_to_count(look.exposures.of(&need.ledger), dataset.id(), need),
+        None => need.added,
     };
-    let of = |need: &Need| marks.still_to_count(look.exposures.of(&need.ledger), dataset.id(), need);
-    let reserve = answer.reserve.adding(of);
+    let reserve = placed.as_reserved(answer.reserve.adding(of), &look.exposures);
     let decision = ledger::foresee_as(&ask, &look.in_force, reserve).map_err(|e| refused(&e, lang))?;
-    Ok((Answer { decision, reserve, marks_may_help: false, ..answer }, Some(marks.digest())))
+    let marks_may_help = marks.is_none() && answer.marks_may_help;
+    Ok((Answer { decision, reserve, marks_may_help, ..answer }, marks.map(|marks| marks.digest())))
 }
 
 /// Reserves what a grant is counted for, as far as it is not yet, and decides again each time that somebody else was first; then decides
-/// as the grant is signed.
+/// as the grant is signed, at the vault's head as the session has it afterwards.
 ///
 /// # Errors
 /// If it is not allowed any more, or the store fails. What was reserved stays in `placed`, to be used again or cancelled.
@@ -459,7 +492,7 @@ pub async fn settle(
     lang: Lang,
 ) -> Outcome<Decision> {
     for _ in 0..ATTEMPTS {
-        let (answer, subjects) = foresee_marked(session, signer, packs, dataset, member, facts, lang).await?;
+        let (answer, subjects) = foresee_marked(session, signer, packs, dataset, member, facts, placed, lang).await?;
         if let Some(failure) = answer.refusal(dataset.id(), member, lang) {
             return Err(failure);
         }
@@ -475,10 +508,19 @@ pub async fn settle(
             subjects,
             total: need.total,
         };
-        *place = session.append_exposure(signer, need.ledger, Body::Reserved(body)).await?;
+        let decided_at = session.vault.head();
+        *place = match session.append_exposure(signer, need.ledger, Body::Reserved(body)).await {
+            // What the rules ask for may have changed since it was decided: then it is decided again.
+            Err(failure) if failure.kind == Kind::Refused && session.has_gone_on(decided_at).await? => None,
+            reserved => reserved?,
+        };
     }
-    Err(Failure::new(Kind::Conflict, format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"))
-        .hint("run the same command again"))
+    Err(busy(member))
+}
+
+fn busy(member: &MemberId) -> Failure {
+    Failure::new(Kind::Conflict, format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"))
+        .hint("run the same command again")
 }
 
 async fn decide_placed(
@@ -490,7 +532,7 @@ async fn decide_placed(
     placed: &Placed,
     lang: Lang,
 ) -> Outcome<Decision> {
-    let look = Look::take(session, packs, lang).await?;
+    let look = Look::take(session, packs, dataset, member, lang).await?;
     let ask = look.ask(session, dataset, member, facts);
     let decision = ledger::decide_reserved(&ask, placed.counted(), &look.in_force).map_err(|e| refused(&e, lang))?;
     let approvals = genesis_approvals(&session.vault, dataset).max(u64::from(decision.approvals));

@@ -9,7 +9,7 @@ use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::statement::{Body, EpochSeal, Seal};
+use vault_core::ledger::statement::{Body, EpochSeal, Seal, VaultHead};
 
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
@@ -111,7 +111,40 @@ impl Seals {
     ) -> Outcome<Landed> {
         session.would_accept(signer, dataset, body.clone()).await?;
         self.write(session).await?;
-        match session.append_only(signer, dataset, body).await {
+        let landed = session.append_only(signer, dataset, body).await;
+        self.landed(session, dataset, landed).await
+    }
+
+    /// As [`Self::append`], of a statement that was decided at a vault entry: it is lost if the vault ledger has gone on since, and then
+    /// nothing is written.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_decided(
+        &self,
+        session: &mut Session,
+        signer: &Signer,
+        dataset: &mut DatasetState,
+        body: Body,
+        decided_at: Option<VaultHead>,
+    ) -> Outcome<Landed> {
+        session.would_accept(signer, dataset, body.clone()).await?;
+        if session.vault.head() != decided_at {
+            *dataset = session.dataset(&dataset.id().clone()).await?;
+            return Ok(Landed::Lost);
+        }
+        self.write(session).await?;
+        let landed = session.append_decided(signer, dataset, body, decided_at).await;
+        self.landed(session, dataset, landed).await
+    }
+
+    async fn landed(
+        &self,
+        session: &mut Session,
+        dataset: &mut DatasetState,
+        landed: Outcome<Landed>,
+    ) -> Outcome<Landed> {
+        match landed {
             Ok(Landed::Lost) => {
                 self.withdraw(session).await;
                 *dataset = session.dataset(&dataset.id().clone()).await?;

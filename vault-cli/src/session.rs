@@ -12,12 +12,12 @@ use bytes::Bytes;
 use vault_core::card::Card;
 use vault_core::context::Scope;
 use vault_core::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, MemberId, VaultId};
-use vault_core::ledger::dataset::{CreationError, DatasetState, creator_of};
-use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
+use vault_core::ledger::dataset::{CreationError, DatasetState};
+use vault_core::ledger::exposure::{Creators, Exposures, cited_by, cited_of};
 use vault_core::ledger::fold::{At, Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::pin::{self, Pin};
 use vault_core::ledger::seen::SeenLedger;
-use vault_core::ledger::statement::{Body, SignError, Statement};
+use vault_core::ledger::statement::{Body, SignError, Statement, VaultHead};
 use vault_core::ledger::vault::VaultState;
 use vault_keys::custodian::Custodian;
 
@@ -42,8 +42,12 @@ pub struct Session {
     remembers: bool,
     /// Datasets that [`Session::datasets`] left out because they are not what was seen or signed.
     left_out: usize,
-    /// The entry hashes of the exposure ledgers, as they were last read.
-    exposed: BTreeMap<Digest, Vec<EntryHash>>,
+    /// The exposure ledgers that were read, as far as they went then.
+    exposed: BTreeMap<Digest, Exposed>,
+    /// Each dataset's creator, of those for which somebody reserved: a first entry never becomes another.
+    creators: Creators,
+    /// The newest list of what an officer has seen that was read, by its hash.
+    seen: Option<(Digest, Arc<Vec<SeenLedger>>)>,
 }
 
 impl core::fmt::Debug for Session {
@@ -68,6 +72,15 @@ impl core::fmt::Debug for Signer {
     }
 }
 
+/// An exposure ledger as it was read.
+#[derive(Default)]
+struct Exposed {
+    entries: Vec<Bytes>,
+    hashes: Vec<EntryHash>,
+    /// The datasets for which somebody reserved.
+    named: BTreeSet<DatasetId>,
+}
+
 /// A statement that is signed and would count.
 struct Prepared {
     stored: Vec<u8>,
@@ -86,7 +99,7 @@ pub enum Landed {
         /// Its hash.
         hash: EntryHash,
     },
-    /// Another entry took its number; the state was read again.
+    /// Another entry took its number, or it was decided on an older vault; the state was read again.
     Lost,
 }
 
@@ -125,10 +138,24 @@ impl Session {
         }
         let known = recognise(&state, client.location(), &id)?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
-        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0, exposed: BTreeMap::new() };
+        let mut session = Self::of(client, state, known, vault);
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
+    }
+
+    fn of(client: Arc<dyn Client>, state: StateFolder, known: Known, vault: VaultState) -> Self {
+        Self {
+            client,
+            vault,
+            state,
+            known,
+            remembers: true,
+            left_out: 0,
+            exposed: BTreeMap::new(),
+            creators: Creators::new(),
+            seen: None,
+        }
     }
 
     /// A session on a vault that was just made or joined; everything is remembered from here on. It is the state that the caller has
@@ -138,7 +165,7 @@ impl Session {
     /// If it is behind what was seen or the state can't be written.
     pub fn begin(client: Arc<dyn Client>, state: StateFolder, vault: VaultState) -> Outcome<Self> {
         let known = state.known(vault.id())?.unwrap_or_default();
-        let mut session = Self { client, vault, state, known, remembers: true, left_out: 0, exposed: BTreeMap::new() };
+        let mut session = Self::of(client, state, known, vault);
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -165,6 +192,15 @@ impl Session {
             Some(stop) => Err(stop.clone().into()),
             None => Ok(()),
         }
+    }
+
+    /// Reads the vault ledger again. True if it has gone on since an entry.
+    ///
+    /// # Errors
+    /// As [`Session::refresh`].
+    pub async fn has_gone_on(&mut self, since: Option<VaultHead>) -> Outcome<bool> {
+        self.refresh().await?;
+        Ok(self.vault.head() != since)
     }
 
     /// A dataset's state, freshly read.
@@ -205,7 +241,8 @@ impl Session {
             }
             return Ok(None);
         }
-        let exposures = self.exposures().await?;
+        let cited = entries.iter().flat_map(|stored| cited_by(stored)).collect();
+        let exposures = self.exposures_of(&cited).await?;
         self.refresh().await?;
         let mut state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
         if matches!(state.stop(), Some(Stop::Fork { .. })) {
@@ -312,65 +349,6 @@ impl Session {
         }
     }
 
-    /// The exposure ledgers, folded and compared with what was seen of them: a total that was rolled back would allow what it forbade. Where
-    /// there are any, the vault ledger is read again behind them.
-    ///
-    /// # Errors
-    /// If one is behind what was seen, or the store fails.
-    pub async fn exposures(&mut self) -> Outcome<Exposures> {
-        let mut exposures = Exposures::default();
-        let ledgers = self.client.ledgers().await?;
-        let seen = self.known.pins.keys().filter_map(|name| name.parse().ok());
-        let recipients: BTreeSet<Digest> =
-            ledgers.iter().cloned().chain(seen).filter_map(|ledger| exposure_of(&ledger)).collect();
-        if recipients.is_empty() {
-            return Ok(exposures);
-        }
-        let mut creators = Creators::new();
-        for ledger in &ledgers {
-            let LedgerId::Dataset(id) = ledger else { continue };
-            if let Some(first) = self.readable(ledger).await?.first()
-                && let Some(creator) = creator_of(first)
-            {
-                creators.insert(id.clone(), creator);
-            }
-        }
-        let mut read = Vec::new();
-        for recipient in recipients {
-            let ledger = LedgerId::Exposure(recipient);
-            // One that was seen is compared, and can't be if it is not to be read.
-            let entries = match self.has_seen(&ledger) {
-                true => self.client.entries(&ledger, 0).await?,
-                false => self.readable(&ledger).await?,
-            };
-            read.push((recipient, entries));
-        }
-        self.refresh().await?;
-        for (recipient, entries) in read {
-            self.compare_exposure(recipient, &entries)?;
-            exposures.insert(ExposureState::fold(&self.vault, &creators, recipient, &entries));
-        }
-        Ok(exposures)
-    }
-
-    fn compare_exposure(&mut self, recipient: Digest, entries: &[Bytes]) -> Outcome<()> {
-        let (ledger, hashes) = (LedgerId::Exposure(recipient), self.hashes(entries));
-        self.check(&ledger, |seq| usize::try_from(seq).ok().and_then(|i| hashes.get(i)).copied())?;
-        if let (Some(hash), Some(seq)) = (hashes.last(), (hashes.len() as u64).checked_sub(1)) {
-            self.remember(&ledger, seq, *hash)?;
-        }
-        self.exposed.insert(recipient, hashes);
-        Ok(())
-    }
-
-    /// A ledger's entries, or none if it is damaged: what cites it then stops the fold, and nothing else is concerned.
-    async fn readable(&self, ledger: &LedgerId) -> Outcome<Vec<Bytes>> {
-        match self.client.entries(ledger, 0).await {
-            Err(failure) if failure.kind == Kind::Integrity => Ok(Vec::new()),
-            entries => entries,
-        }
-    }
-
     /// The member whose card the identity is.
     ///
     /// # Errors
@@ -465,7 +443,35 @@ impl Session {
     /// # Errors
     /// If the fold would not take it: then it surely did not land. If the store fails: then it may have.
     pub async fn append_only(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
-        let Prepared { stored, seq, hash, next } = self.prepare(signer, dataset, body).await?;
+        let prepared = self.prepare(signer, dataset, body).await?;
+        self.append_prepared(dataset, prepared).await
+    }
+
+    /// As [`Session::append_only`], of what was decided at a vault entry: it is lost if the vault ledger has gone on since. What the
+    /// statement cites is what it was decided on, or it is decided again.
+    ///
+    /// # Errors
+    /// As [`Session::append_only`].
+    pub async fn append_decided(
+        &mut self,
+        signer: &Signer,
+        dataset: &mut DatasetState,
+        body: Body,
+        decided_at: Option<VaultHead>,
+    ) -> Outcome<Landed> {
+        let prepared = self.prepare(signer, dataset, body).await?;
+        if self.vault.head() != decided_at {
+            return Ok(Landed::Lost);
+        }
+        match self.append_prepared(dataset, prepared).await {
+            // The rules in force were asked in a newer vault.
+            Err(failure) if failure.kind == Kind::Refused && self.has_gone_on(decided_at).await? => Ok(Landed::Lost),
+            landed => landed,
+        }
+    }
+
+    async fn append_prepared(&mut self, dataset: &mut DatasetState, prepared: Prepared) -> Outcome<Landed> {
+        let Prepared { stored, seq, hash, next } = prepared;
         match self.client.append(&dataset.ledger(), seq, Bytes::from(stored)).await? {
             Append::Done => {
                 *dataset = next;
@@ -481,7 +487,7 @@ impl Session {
 
     /// Signs a statement and folds it in, to see that it would count.
     async fn prepare(&mut self, signer: &Signer, dataset: &DatasetState, body: Body) -> Outcome<Prepared> {
-        let exposures = self.exposures().await?;
+        let exposures = self.exposures_of(&cited_of(&body).into_iter().collect()).await?;
         let head = dataset.head();
         let seq = head.map_or(0, |h| h.seq + 1);
         let statement = self.statement(signer, dataset.ledger(), seq, head.map(|h| h.hash), body);
@@ -565,7 +571,7 @@ impl Session {
     ///
     /// # Errors
     /// If the vault's head is older than the genesis allows, or a ledger is behind the last `seen`.
-    pub async fn check_fresh(&self, dataset: &DatasetState) -> Outcome<()> {
+    pub async fn check_fresh(&mut self, dataset: &DatasetState) -> Outcome<()> {
         let (now, head) = (clock::now(), self.vault.time());
         if head > now + clock::SKEW {
             return Err(Failure::refused(format!(
@@ -606,34 +612,31 @@ impl Session {
         pin::check(&item.ledger, &pin, hash_at, &self.vault).map_err(|_| behind(&item.ledger, item.seq))
     }
 
-    /// Compares the very states that a seal would rest on with what an officer has seen: the vault's, the dataset's, and of the exposure
-    /// ledgers all, for each may say that a recipient has enough.
-    async fn check_seen(&self, dataset: &DatasetState) -> Outcome<()> {
+    /// As [`Session::seen_ledgers`], read once for each list.
+    async fn seen_once(&mut self) -> Outcome<Arc<Vec<SeenLedger>>> {
+        let Some(list) = self.vault.seen().map(|seen| seen.list) else { return Ok(Arc::default()) };
+        if let Some((_, ledgers)) = self.seen.as_ref().filter(|(hash, _)| *hash == list) {
+            return Ok(Arc::clone(ledgers));
+        }
+        let ledgers = Arc::new(self.seen_ledgers().await?);
+        self.seen = Some((list, Arc::clone(&ledgers)));
+        Ok(ledgers)
+    }
+
+    /// Compares the very states that a seal would rest on with what an officer has seen: the vault's, the dataset's, and those of the exposure
+    /// ledgers that were read for it.
+    async fn check_seen(&mut self, dataset: &DatasetState) -> Outcome<()> {
         let of_dataset = dataset.ledger();
         let of_judged =
             |seq: u64| usize::try_from(seq).ok().and_then(|i| dataset.judged().get(i)).map(|judged| judged.hash);
-        for item in self.seen_ledgers().await? {
+        for item in self.seen_once().await?.iter() {
             match &item.ledger {
-                LedgerId::Vault => self.continues(&item, |seq| self.vault.entry_hash(seq))?,
-                LedgerId::Dataset(_) if item.ledger == of_dataset => self.continues(&item, of_judged)?,
-                LedgerId::Dataset(_) => {}
-                LedgerId::Exposure(recipient) => {
-                    let hashes = self.exposed.get(recipient);
-                    self.continues(&item, |seq| hashes?.get(usize::try_from(seq).ok()?).copied())?;
-                }
+                LedgerId::Vault => self.continues(item, |seq| self.vault.entry_hash(seq))?,
+                LedgerId::Dataset(_) if item.ledger == of_dataset => self.continues(item, of_judged)?,
+                LedgerId::Dataset(_) | LedgerId::Exposure(_) => {}
             }
         }
-        Ok(())
-    }
-
-    /// The hash of each of these entries, all from the first one on, of another ledger than the vault's.
-    #[must_use]
-    pub fn hashes(&self, entries: &[Bytes]) -> Vec<EntryHash> {
-        let chain = |before: &mut EntryHash, stored: &Bytes| {
-            *before = entry_hash(Some(*before), stored);
-            Some(*before)
-        };
-        entries.iter().scan(EntryHash(self.vault.id().0), chain).collect()
+        self.check_exposures_seen().await
     }
 
     fn check_pin(&self, ledger: &LedgerId) -> Outcome<()> {

@@ -448,6 +448,8 @@ async fn a_reservation_is_where_the_facts_say_and_adds_all_persons() {
     let to = town.recipient_ledger();
     let few = town.reserve(&server, to, "cohort-7", 99).await.unwrap_err();
     Town::is_refused(&few, "adds 99 person(s), and 100 of the dataset are not counted yet");
+    let many = town.reserve(&server, to, "cohort-7", 101).await.unwrap_err();
+    Town::is_refused(&many, "adds 101 person(s), and the dataset has 100 that are not counted yet");
     let elsewhere = town.reserve(&server, Digest([5; 32]), "cohort-7", 100).await.unwrap_err();
     Town::is_refused(&elsewhere, "another ledger than the facts say");
     let nothing = town.reserve(&server, to, "cohort-9", 100).await.unwrap_err();

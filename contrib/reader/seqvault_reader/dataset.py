@@ -139,6 +139,9 @@ class Dataset(Fold):
     def facts_hash(self):
         return sha256_hex(emit_json(self.facts))
 
+    def facts_seq(self):
+        return self.facts_at
+
     def cards_of(self, members, s):
         return {(m, c) for m in members for c in self.vault.current_cards(m, s.v)}
 
@@ -239,6 +242,7 @@ class Dataset(Fold):
 
     def set_facts(self, s):
         self.facts, self.level, self.facts_author = s.body["facts"], s.body["level"], s.author
+        self.facts_at = s.seq
 
     def facts_amended(self, s):
         b = s.body

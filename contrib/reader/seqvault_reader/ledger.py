@@ -137,6 +137,7 @@ class Verdict(NamedTuple):
 
 @dataclass
 class Proposal:
+    seq: int
     author: str
     body: dict
     approvals: dict     # hash of `approved` -> its author
@@ -259,13 +260,17 @@ class Fold:
     def facts_hash(self):
         return None
 
+    def facts_seq(self):
+        """The number of the entry that states the present facts and level; none outside datasets."""
+        return None
+
     def proposed(self, s):
         need(s.body["act"] in self.acts, "not an act that asks for approval")
         need(self.may_propose(s), "the author may not propose")
         need(s.body["ends"] > s.time, "ended already")
 
         def effect():
-            self.proposals[s.hash] = Proposal(s.author, s.body, {})
+            self.proposals[s.hash] = Proposal(s.seq, s.author, s.body, {})
         return effect
 
     def approved(self, s):
@@ -294,6 +299,7 @@ class Fold:
              "the proposal is of other terms")
         need(p["ends"] > s.time, "the proposal has ended")
         need(p["facts"] == self.facts_hash(), "the facts have changed since the proposal")
+        need(self.facts_seq() is None or proposal.seq > self.facts_seq(), "facts or level were stated anew since")
         need(p["member"] == self.vault.info_hash(beneficiary, s.v), "the member has changed since the proposal")
         need(p["pack"] == self.vault.packs_hash(s.v), "the rule packs have changed since the proposal")
         members = {proposal.approvals.get(h) for h in approval["approvals"]}

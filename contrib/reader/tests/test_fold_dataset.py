@@ -427,7 +427,13 @@ class GrantApprovals(DatasetTest):
         body["approval"] = {"approvals": [a], "proposal": p}
         self.d.add("lab", "facts-amended", {"facts": {"a": 2}, "level": 2, "reservations": [], "suspends": [], "why": ""})
         self.check("facts have changed", "lab", "granted", body)
+        # The same facts again are stated later than they were proposed of, whatever their level.
+        self.d.add("lab", "facts-amended", {"facts": {"a": 1}, "level": 1, "reservations": [], "suspends": [], "why": ""})
+        self.check("stated anew", "lab", "granted", body)
         self.d.add("lab", "facts-amended", {"facts": {"a": 1}, "level": 3, "reservations": [], "suspends": [], "why": ""})
+        p = self.d.add("lab", "proposed", self.proposal("granted", body["terms"]))
+        a = self.d.add("board", "approved", {"proposal": p})
+        body["approval"] = {"approvals": [a], "proposal": p}
         self.check("too few", "lab", "granted", body)
 
     def test_a_proposals_author_does_not_approve_and_its_hashes_are_the_acts(self):

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use vault_core::hazmat::kdf::{expand_sha256, sha256};
+use vault_core::hazmat::kdf::{expand_sha256_each, sha256};
 use vault_core::ids::Digest;
 use vault_core::secret::Secret32;
+use zeroize::Zeroizing;
 
 /// What a mark is bound to besides the person.
 const LABEL: &[u8] = b"seqvault/v1/subject-mark";
@@ -18,22 +19,6 @@ const LABEL: &[u8] = b"seqvault/v1/subject-mark";
 pub struct Mark([u8; 32]);
 
 impl Mark {
-    /// The mark of a person by an identifier of a scheme, such as `cn-id` and an identity number. Both are compared without
-    /// regard to case of ASCII letters and to white space, since registries differ in them; nothing else is made alike.
-    #[must_use]
-    pub fn derive(key: &Secret32, scheme: &str, identifier: &str) -> Self {
-        let plain = |text: &str| -> Vec<u8> {
-            let kept = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase());
-            kept.collect::<String>().into_bytes()
-        };
-        let mut info = LABEL.to_vec();
-        for part in [plain(scheme), plain(identifier)] {
-            info.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            info.extend_from_slice(&part);
-        }
-        Self(*expand_sha256(key, &info).expose())
-    }
-
     /// A mark that was read back.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -46,6 +31,18 @@ impl Mark {
 pub struct Marks(BTreeSet<Mark>);
 
 impl Marks {
+    /// The marks of persons by their identifiers of a scheme, such as `cn-id` and identity numbers. Both are compared without regard to case of
+    /// ASCII letters and to white space, since registries differ in them; nothing else is made alike.
+    #[must_use]
+    pub fn derive<'a>(key: &Secret32, scheme: &str, identifiers: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut marks = BTreeSet::new();
+        let infos = identifiers.into_iter().map(|identifier| info(scheme, identifier));
+        expand_sha256_each(key, infos, |mark| {
+            marks.insert(Mark(*mark.expose()));
+        });
+        Self(marks)
+    }
+
     /// How many persons have a mark.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -76,6 +73,24 @@ impl Marks {
     pub fn digest(&self) -> Digest {
         Digest(sha256(&self.emit()))
     }
+}
+
+/// What a mark is derived from: the label, and each part behind its length, so that they can't be shifted into each other. It holds somebody's identity
+/// number, so it has its room from the beginning, leaves no copy behind, and is cleared.
+fn info(scheme: &str, identifier: &str) -> Zeroizing<Vec<u8>> {
+    fn plain(text: &str) -> impl Iterator<Item = char> {
+        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_lowercase())
+    }
+    let mut info = Zeroizing::new(Vec::with_capacity(LABEL.len() + 16 + scheme.len() + identifier.len()));
+    info.extend_from_slice(LABEL);
+    for part in [scheme, identifier] {
+        let length: usize = plain(part).map(char::len_utf8).sum();
+        info.extend_from_slice(&(length as u64).to_be_bytes());
+        for c in plain(part) {
+            info.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    info
 }
 
 impl FromIterator<Mark> for Marks {
@@ -143,12 +158,31 @@ mod tests {
 
     #[test]
     fn one_person_has_one_mark_a_key() {
-        let mark = Mark::derive(&key(1), "cn-id", "11010519491231002X");
-        assert_eq!(mark, Mark::derive(&key(1), "CN-ID", " 1101 0519 4912 31002x"));
-        assert_ne!(mark, Mark::derive(&key(2), "cn-id", "11010519491231002X"));
-        assert_ne!(mark, Mark::derive(&key(1), "passport", "11010519491231002X"));
+        let mark = |byte, scheme, identifier| Marks::derive(&key(byte), scheme, [identifier]);
+        let one = mark(1, "cn-id", "11010519491231002X");
+        assert_eq!(one.len(), 1);
+        assert_eq!(one, mark(1, "CN-ID", " 1101 0519 4912 31002x"));
+        assert_ne!(one, mark(2, "cn-id", "11010519491231002X"));
+        assert_ne!(one, mark(1, "passport", "11010519491231002X"));
         // The parts can't be shifted into each other.
-        assert_ne!(Mark::derive(&key(1), "a", "bc"), Mark::derive(&key(1), "ab", "c"));
+        assert_ne!(mark(1, "a", "bc"), mark(1, "ab", "c"));
+        let both = Marks::derive(&key(1), "cn-id", ["1", "2", " 1"]);
+        assert_eq!(both, [mark(1, "cn-id", "1"), mark(1, "cn-id", "2")].iter().flat_map(|one| one.0.clone()).collect());
+    }
+
+    #[test]
+    fn a_mark_is_the_same_for_ever() {
+        use vault_core::hazmat::kdf::expand_sha256;
+        let info = [LABEL, &5u64.to_be_bytes(), b"cn-id", &3u64.to_be_bytes(), b"1\xc3\xa9"].concat();
+        let marks = Marks::derive(&key(7), "CN- ID", ["1 \u{e9}"]);
+        assert_eq!(marks.emit(), expand_sha256(&key(7), &info).expose());
+    }
+
+    #[test]
+    fn what_a_mark_is_derived_from_has_its_room_from_the_beginning() {
+        let identifier = "1234567890".repeat(100);
+        let info = info("cn-id", &identifier);
+        assert_eq!(info.capacity(), info.len(), "nothing was moved");
     }
 
     #[test]

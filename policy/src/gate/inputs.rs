@@ -380,3 +380,55 @@ fn purpose_covered(view: &View<'_>) -> Ternary {
     };
     scenario.and(codes.or(!grant.is_one_of("use.scenario", &["research"])))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use super::*;
+    use crate::facts::{Dataset, Grant};
+
+    fn day(text: &str) -> Answer {
+        Value::Day(Day::parse(text).unwrap()).into()
+    }
+
+    #[test]
+    fn a_day_that_nobody_knows_is_neither_over_nor_to_come() {
+        let today = Day::parse("2026-06-15").unwrap();
+        assert_eq!(past(&Answer::Unknown, today), Ternary::Unknown);
+        assert_eq!(past(&Answer::None, today), Ternary::No, "what has no end is not over");
+        for (text, over) in [("2026-06-14", true), ("2026-06-15", false), ("2026-06-16", false)] {
+            assert_eq!(past(&day(text), today), Ternary::of(over), "{text}");
+        }
+        let of = |answer| Grant::unknown().with([("hgr.review_day", answer)]).unwrap();
+        for holds in [true, false] {
+            assert_eq!(day_is(of(Answer::Unknown).record(), "hgr.review_day", |_| holds), Ternary::Unknown);
+            assert_eq!(day_is(of(Answer::None).record(), "hgr.review_day", |_| holds), Ternary::No);
+            assert_eq!(day_is(of(day("2026-06-15")).record(), "hgr.review_day", |_| holds), Ternary::of(holds));
+        }
+    }
+
+    #[test]
+    fn a_row_is_open_if_one_answer_that_a_server_sees_is() {
+        let whole = r#"kind = "cooperation"
+number = "GH-1"
+project = "P-7"
+parties = ["C-1"]
+purposes = ["research"]
+from = 2026-01-01
+expiry = "none"
+document = "none"
+receipt = "none"
+"#;
+        let has = |rows: &[&str]| {
+            let text: String = rows.iter().map(|row| format!("[[hgr.approvals]]\n{row}")).collect();
+            has_unknown(Dataset::parse_toml(&text).unwrap().record().answer("hgr.approvals"))
+        };
+        let open = whole.replace("from = 2026-01-01\n", "");
+        let sealed = whole.replace("receipt = \"none\"\n", "");
+        assert!(!has(&[whole]));
+        assert!(has(&[&open]) && has(&[whole, &open]) && has(&[&open, whole]));
+        assert!(!has(&[&sealed]), "what no server sees is not asked for");
+        assert!(has_unknown(&Answer::Unknown) && !has_unknown(&Answer::None));
+    }
+}

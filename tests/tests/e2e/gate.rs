@@ -63,7 +63,9 @@ impl Gated {
         world.write("anna.toml", member.as_bytes());
         world.write("run.toml", facts.as_bytes());
         world.write("grant.toml", GRANT.as_bytes());
-        story::enrol(&world, "lab", &["--role", "creator"]);
+        // The lab acts for the controller of its datasets, C-1.
+        world.write("lab.toml", HOSPITAL.replace("id = \"R-1\"", "id = \"C-1\"").as_bytes());
+        story::enrol(&world, "lab", &["--role", "creator", "--facts", "lab.toml"]);
         for name in ["dora", "eric"] {
             story::enrol(&world, name, &[]);
         }
@@ -77,7 +79,7 @@ impl Gated {
         Self { world, officer, lab, dora, eric, anna }
     }
 
-    fn domestic() -> Self {
+    pub(crate) fn domestic() -> Self {
         Self::of(DATASET, HOSPITAL, &[])
     }
 

@@ -15,6 +15,7 @@
 
 mod ask;
 mod bad_input;
+mod counting;
 mod crash;
 mod former;
 mod gate;

@@ -1,20 +1,21 @@
 //! Mallory shows old, short, other, hidden or doubled histories, to who has seen more and to who comes new. Who has seen more refuses; who comes
 //! new holds on to the invitation; nobody seals to a view that an officer has seen the end of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Mutex;
 
 use serde_json::json;
 use vault_core::ids::{Digest, LedgerId};
 use vault_core::ledger::statement::{
-    Body, Recovered, RecoveredTerms, RecoveryAction, Reserved, Revoked, Text, UploaderSet,
+    Body, Facts, FactsAmended, MemberReservation, Recovered, RecoveredTerms, RecoveryAction, Reservation, Reserved,
+    Revoked, Text, UploaderSet,
 };
 use vault_keys::custodian::Custodian;
 use vault_tests::world::{World, copy_folder};
 
 use crate::bad_input::forged_vault;
-use crate::mallory::{custodian, entries, next_statement, with_payload, write_entry, write_signed};
+use crate::mallory::{custodian, entries, hashes, next_statement, vault_id, with_payload, write_entry, write_signed};
 use crate::mallory_den::{ALL, Den, GET, Kind, everywhere};
 use crate::mallory_storage::{Asked, Reply, framed, hello};
 use crate::story::{COHORT, contents, shown, story};
@@ -221,12 +222,27 @@ fn an_exposure_ledger_that_is_rolled_back_or_hidden_is_missed() {
         let ledger = LedgerId::Exposure(Digest([4; 32]));
         let path = den.folder().join(format!("ledger/{ledger}"));
         fs::create_dir_all(&path).unwrap();
-        for (added, total) in [(300, 300), (200, 500)] {
-            let (dataset, member) = (COHORT.parse().unwrap(), "anna".parse().unwrap());
-            let body = Body::Reserved(Reserved { added, dataset, member, subjects: None, total });
+        let says = |ledger: &LedgerId, body: Body| {
             let statement = next_statement(&den.folder(), &"lab".parse().unwrap(), lab.card(), ledger.clone(), body);
             write_signed(&den.folder(), &lab, &statement);
+        };
+        for (added, total) in [(300, 300), (200, 500)] {
+            let (dataset, member) = (COHORT.parse().unwrap(), "anna".parse().unwrap());
+            says(&ledger, Body::Reserved(Reserved { added, dataset, member, subjects: None, total }));
         }
+        // The dataset rests on the first of them: so whoever reads the dataset reads this ledger.
+        let stored = entries(&den.folder(), &ledger.to_string());
+        let hash = hashes(&vault_id(&den.folder()), &ledger, &stored)[0];
+        let reservation = Reservation { hash, ledger: ledger.clone(), seq: 0 };
+        let counted = MemberReservation { member: "anna".parse().unwrap(), reservation };
+        let amended = FactsAmended {
+            facts: Facts::default(),
+            level: 1,
+            reservations: vec![counted],
+            suspends: BTreeSet::new().into_iter().collect(),
+            why: Text::parse("counted").unwrap(),
+        };
+        says(&format!("dataset/{COHORT}").parse().unwrap(), Body::FactsAmended(amended));
         den.person("officer").ok(&["doctor", "--repair"]);
         den.sees(&["seq", "lab"]);
         let report = den.person("lab").ok(&["verify", "--data"]);

@@ -363,3 +363,25 @@ fn a_vault_that_can_t_be_understood_is_not_served() {
     std::fs::remove_file(copy.path("vault/seqvault-format")).unwrap();
     serve(&copy).fails(3);
 }
+
+#[test]
+fn a_server_takes_rule_packs_by_whatever_names_them() {
+    let world = World::new();
+    let (one, two) = (world.path("packs-1"), world.path("packs-2"));
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let print = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut command = world.person("nobody").command(args);
+        command.env_remove("SEQVAULT").args(["--vault", "/srv/vault", "--print-config"]);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("packs = ")).map(|packs| packs.trim_matches('"').to_owned())
+    };
+    assert_eq!(print(&["serve"], &[]), None);
+    for args in [&["serve", "--packs", one][..], &["--packs", one, "serve"]] {
+        assert_eq!(print(args, &[]).as_deref(), Some(one), "{args:?}");
+        assert_eq!(print(args, &[("SEQVAULT_PACKS", two)]).as_deref(), Some(one), "{args:?}");
+    }
+    assert_eq!(print(&["serve"], &[("SEQVAULT_PACKS", one)]).as_deref(), Some(one));
+    assert_eq!(print(&["serve"], &[("SEQVAULT_PACKS", two), ("SEQVAULT_SERVER_PACKS", one)]).as_deref(), Some(one));
+}

@@ -4,9 +4,11 @@
 //! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE` or `read:N:FILE`: before the N-th append, the N-th call that changes something,
 //!   or the N-th object that is read or looked at (ledgers aside), makes FILE and waits until somebody deletes it. So two commands can be
 //!   interleaved at a point, and not by luck.
+//! - `SEQVAULT_TEST_CALLS=FILE`: a line in FILE for each time that ledgers are listed or read, with what was read.
 //!
 //! Calls are counted from 1, in the order in which they begin.
 
+use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,13 +36,15 @@ pub(super) fn wrap(inner: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
     let asked = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let kill = asked("SEQVAULT_TEST_KILL").map(|text| Kill::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
     let pause = asked("SEQVAULT_TEST_PAUSE").map(|text| Pause::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
-    if kill.is_none() && pause.is_none() {
+    let told = asked("SEQVAULT_TEST_CALLS").map(PathBuf::from);
+    if kill.is_none() && pause.is_none() && told.is_none() {
         return Ok(inner);
     }
     Ok(Arc::new(Faulty {
         inner,
         kill,
         pause,
+        told,
         calls: AtomicU64::new(0),
         appends: AtomicU64::new(0),
         reads: AtomicU64::new(0),
@@ -108,6 +112,8 @@ struct Faulty {
     inner: Arc<dyn Client>,
     kill: Option<Kill>,
     pause: Option<Pause>,
+    /// Where it is written what was read of ledgers.
+    told: Option<PathBuf>,
     calls: AtomicU64,
     appends: AtomicU64,
     reads: AtomicU64,
@@ -137,6 +143,13 @@ impl Faulty {
     async fn look(&self) -> Result<(), StoreError> {
         let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
         self.pause_at(Counted::Read, read).await.map_err(stopped)
+    }
+
+    /// Ledgers are about to be listed or read.
+    fn tell(&self, what: &str) -> Outcome<()> {
+        let Some(path) = &self.told else { return Ok(()) };
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.and_then(|mut file| writeln!(file, "{what}")).map_err(|e| Failure::file(path, &e))
     }
 
     /// It has ended.
@@ -207,11 +220,18 @@ impl Client for Faulty {
     }
 
     async fn ledgers(&self) -> Outcome<Vec<LedgerId>> {
+        self.tell("list")?;
         self.inner.ledgers().await
     }
 
     async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
+        self.tell(&format!("entries {ledger}"))?;
         self.inner.entries(ledger, from).await
+    }
+
+    async fn first(&self, ledger: &LedgerId) -> Outcome<Option<Bytes>> {
+        self.tell(&format!("first {ledger}"))?;
+        self.inner.first(ledger).await
     }
 
     async fn single_entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {

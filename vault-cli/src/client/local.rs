@@ -263,6 +263,10 @@ impl Client for Local {
         self.vault.entries(id, from).await.map_err(ledger)
     }
 
+    async fn first(&self, id: &LedgerId) -> Outcome<Option<Bytes>> {
+        self.vault.entry(id, 0).await.map_err(storage)
+    }
+
     async fn single_entries(&self, id: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
         self.vault.single_entries(id, from).await.map_err(ledger)
     }

@@ -63,6 +63,9 @@ pub trait Client: PackStore {
     /// The entries of a ledger from a number on; empty if there are none.
     async fn entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;
 
+    /// The first entry of a ledger; `None` if there is none.
+    async fn first(&self, ledger: &LedgerId) -> Outcome<Option<Bytes>>;
+
     /// As [`Client::entries`], from the single objects alone: a bundle can look right and be wrong where its last entry is void, which
     /// shows as a fork that the single entries do not have.
     async fn single_entries(&self, ledger: &LedgerId, from: u64) -> Outcome<Vec<Bytes>>;

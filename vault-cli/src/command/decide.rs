@@ -120,8 +120,6 @@ async fn imagined(
     grant: &Facts,
 ) -> Outcome<(Answer, Vec<String>)> {
     let lang = globals.lang();
-    let exposures = session.exposures().await?;
-    let at = session.at();
     let failed = |what: &str, e| facts::stated_failure(what, &e, lang);
     let of_dataset = match &args.dataset_facts {
         Some(path) => {
@@ -137,7 +135,7 @@ async fn imagined(
             Stated::stranger(&read.split([0; 32]).map_err(|e| failed("facts", e))?.stated)
         }
         None => {
-            let info = session.vault.member(&args.member).and_then(|member| member.info_at(at.vault));
+            let info = session.vault.member(&args.member).and_then(|member| member.info_at(session.vault.last_seq()));
             Stated::member(info.ok_or_else(|| no_member(&args.member))?)
         }
     }
@@ -145,10 +143,13 @@ async fn imagined(
     let grant = Stated::grant(grant).map_err(|e| failed("grant", e))?;
     let named = args.pack.iter().map(|name| super::pack::find(packs, name, lang)).collect::<Outcome<Vec<Pack>>>()?;
     let asked: Vec<&Pack> = if named.is_empty() {
-        in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| gate::refused(&e, lang))?
+        in_force(&session.vault, session.vault.last_seq(), packs.as_slice()).map_err(|e| gate::refused(&e, lang))?
     } else {
         named.iter().collect()
     };
+    let now = session.at().time;
+    let (recipient, export) = (recipient_ledger(member.facts()), export_ledger(stated.facts(), now, &asked));
+    let exposures = session.exposures_to_decide(&recipient.into_iter().chain(export).collect()).await?;
     let count = stated.facts().record().number("subjects.count");
     let total = |ledger: Option<vault_core::ids::Digest>| {
         let before = exposures.of(&ledger?).map_or(0, vault_core::ledger::exposure::ExposureState::total);
@@ -161,11 +162,8 @@ async fn imagined(
         grant: &grant,
         level: u8::try_from(args.level.unwrap_or(dataset.level())).unwrap_or(u8::MAX),
         grade_confirmed: dataset.confirmed().is_some() && args.dataset_facts.is_none() && args.level.is_none(),
-        exposure: Exposure {
-            recipient: total(recipient_ledger(member.facts())),
-            exported_this_year: total(export_ledger(stated.facts(), at.time, &asked)),
-        },
-        now: at.time,
+        exposure: Exposure { recipient: total(recipient), exported_this_year: total(export) },
+        now,
     };
     let decision = ask_rules(&case, &asked);
     let approvals = u64::from(decision.approvals);

@@ -1,5 +1,7 @@
 //! `seqvault doctor`: what is amiss, what can be made again, and the officer's signed list of what all ledgers show. Spec 4.6 and 6.3.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -292,7 +294,7 @@ async fn hashes_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Vec<Entr
             state => Ok(state?.judged().iter().map(|judged| judged.hash).collect()),
         },
         LedgerId::Exposure(recipient) => {
-            let exposures = session.exposures().await?;
+            let exposures = session.exposures_of(&BTreeSet::from([*recipient])).await?;
             Ok(exposures.of(recipient).map_or(&[][..], |state| state.judged()).iter().map(|j| j.hash).collect())
         }
     }

@@ -116,7 +116,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }
         states
     };
-    let exposures = session.exposures().await?;
+    let counted = states.iter().flat_map(ledger::counted_in).collect();
+    let exposures = session.exposures_of(&counted).await?;
     let mut items = Vec::new();
     for state in states.iter().filter(|state| !state.is_deleted()) {
         let standing = ledger::standing(&session.vault, &exposures, state, session.at(), packs.as_slice())
@@ -351,7 +352,7 @@ pub(super) async fn against_rules(
     }
     let lang = globals.lang();
     let packs = Packs::at_hand(globals)?;
-    let exposures = session.exposures().await?;
+    let exposures = session.exposures_of(&ledger::counted_in(dataset)).await?;
     let standing = ledger::standing(&session.vault, &exposures, dataset, session.at(), packs.as_slice());
     Ok(match standing {
         // A pack that is not at hand is no reason to stop an upload or a rotation, and no reason to say nothing.

@@ -365,7 +365,7 @@ async fn attempt(
         for (n, _) in dataset.unclosed() {
             seals.add(session, signer, dataset.id(), n, keyring.epoch(n)?, &owners)?;
         }
-        let mut trace = None;
+        let (mut trace, mut decided_at) = (None, None);
         if let Some(packs) = wanted.packs {
             let (member, facts) = (&terms.member, &terms.facts);
             let decision = gate::settle(session, signer, packs, dataset, member, facts, placed, wanted.lang).await?;
@@ -374,6 +374,7 @@ async fn attempt(
                     .hint("run the same command again"));
             }
             trace = Some(decision.trace.stated().clone());
+            decided_at = session.vault.head();
         }
         let body = Body::Granted(Granted {
             approval: wanted.approval.clone(),
@@ -382,7 +383,12 @@ async fn attempt(
             terms: terms.clone(),
             trace,
         });
-        if let Landed::Yes { seq, .. } = seals.append(session, signer, dataset, body).await? {
+        let landed = match decided_at {
+            // What was decided is signed at the entry on which it was decided, or decided again.
+            Some(_) => seals.append_decided(session, signer, dataset, body, decided_at).await?,
+            None => seals.append(session, signer, dataset, body).await?,
+        };
+        if let Landed::Yes { seq, .. } = landed {
             return Ok(seq);
         }
     }

@@ -302,8 +302,8 @@ pub(super) fn current(
         ("has ended", "已过期")
     } else if !still_holds(session, dataset, proposal, Some(member)) {
         (
-            "does not hold any more: the dataset's facts, the member's or the packs in force changed since",
-            "已失效：此后数据集事实、成员事实或生效的规则包有变更",
+            "does not hold any more: the dataset's facts or level, the member's facts or the packs in force changed since",
+            "已失效：此后数据集事实或级别、成员事实或生效的规则包有变更",
         )
     } else {
         return Ok(());
@@ -328,6 +328,7 @@ pub(super) fn still_holds(
     let at = session.vault.last_seq();
     let info = |member: &MemberId| session.vault.member(member).and_then(|m| m.info_at(at)).map(Info::digest);
     proposal.body.facts == Some(dataset.facts().digest())
+        && proposal.seq > dataset.facts_seq()
         && proposal.body.pack == session.vault.pack_at(at)
         && member.is_none_or(|member| proposal.body.member == info(member))
 }

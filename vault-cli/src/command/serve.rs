@@ -23,7 +23,9 @@ pub struct Args {
 /// # Errors
 /// If the server can't start.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
-    let output = globals.output();
+    let (output, mut args) = (globals.output(), args);
+    // Packs are named alike before and behind the verb, and for every verb; what names them for servers alone comes first.
+    args.server.settings.packs = args.server.settings.packs.or_else(|| globals.packs.clone());
     let print = |text: &str| output.result(&text, || text.to_owned());
     match process::run(&args.server, globals.vault.clone()).await.map_err(failure)? {
         process::Outcome::Said(text) => print(&text),

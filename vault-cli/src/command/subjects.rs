@@ -9,7 +9,7 @@ use serde::Serialize;
 use vault_core::context::Scope;
 use vault_core::ids::{DatasetId, Digest, MemberId};
 use vault_policy::Lang;
-use vault_policy::facts::subjects::{Mark, Marks};
+use vault_policy::facts::subjects::Marks;
 use zeroize::Zeroizing;
 
 use crate::error::{Failure, Outcome};
@@ -117,7 +117,7 @@ async fn mark(globals: &Globals, dataset: DatasetId, ids: &Path, scheme: &str) -
     let vault = Scope { suite: session.vault.suite(), vault: Some(*session.vault.id()), dataset: None };
     let key = keys.newest()?.1.mark_key(&vault);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marks: Marks = lines.map(|line| Mark::derive(&key, scheme, line)).collect();
+    let marks = Marks::derive(&key, scheme, lines);
     if marks.is_empty() {
         return Err(Failure::usage(format!("{} names nobody", ids.display())));
     }

@@ -10,7 +10,7 @@ use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
-use vault_core::ledger::exposure::ExposureState;
+use vault_core::ledger::exposure::{ExposureState, cited_by};
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::seen::SeenLedger;
 use vault_core::pack::{PACK_LEN, PackList};
@@ -240,7 +240,9 @@ async fn audit(globals: &Globals, session: &mut Session, packs: &Packs, state: &
     let entries = session.client.entries(&state.ledger(), 0).await?;
     // Only what was judged: an entry that came since is the next look's.
     let entries = entries.get(..state.judged().len()).unwrap_or(&entries);
-    let exposures = session.exposures().await?;
+    let rested_on =
+        entries.iter().flat_map(|stored| cited_by(stored).into_iter().chain(ledger_gate::traced_by(stored)));
+    let exposures = session.exposures_of(&rested_on.collect()).await?;
     let findings = ledger_gate::audit(&session.vault, &exposures, state.id(), entries, packs.as_slice());
     Ok(findings.iter().map(|finding| super::due::found(finding, globals.lang())).collect())
 }

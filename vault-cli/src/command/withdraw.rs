@@ -4,15 +4,15 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, Digest, MemberId};
 use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::statement::{Body, ConsentWithdrawn};
+use vault_core::ledger::statement::{Body, ConsentWithdrawn, Text};
 use vault_policy::Lang;
 
 use super::grant::is_given;
 use super::member::text;
 use super::suspend::{check_grants, check_right, names};
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::output;
-use crate::session::Session;
+use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
 
 /// State that consent was withdrawn or the purpose is over; suspends grants at once (officers, stewards)
@@ -95,7 +95,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let subjects = args.subjects;
     check_grants(&dataset, &args.members)?;
     check_right(globals, &session, &dataset)?;
-    let members = if args.members.is_empty() { everybody(&session, &dataset) } else { args.members };
+    let everybody = args.members.is_empty();
+    let members = if everybody { self::everybody(&session, &dataset) } else { args.members };
     globals.output().note(&match lang {
         Lang::En => {
             format!("will be suspended: {}", if members.is_empty() { "nobody".to_owned() } else { names(&members) })
@@ -103,10 +104,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Lang::Zh => format!("将暂停：{}", if members.is_empty() { "无".to_owned() } else { names(&members) }),
     });
     let signer = session.signer(globals)?;
-    let body =
-        Body::ConsentWithdrawn(ConsentWithdrawn { members: members.iter().cloned().collect(), reason, subjects });
-    let (entry, _) = session.append_always(&signer, &mut dataset, &body).await?;
-    let done = Done { next: next(&args.dataset, lang), dataset: args.dataset, suspended: members, entry };
+    let named = (!everybody).then_some(members);
+    let (entry, suspended) = state(&mut session, &signer, &mut dataset, named, reason, subjects).await?;
+    let done = Done { next: next(&args.dataset, lang), dataset: args.dataset, suspended, entry };
     globals.output().result(&done, || {
         let mut text = match lang {
             Lang::En => format!(
@@ -121,6 +121,26 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }
         text
     })
+}
+
+/// Says it, of those named or of everybody who has a grant at that moment: one that landed meanwhile is suspended with the others.
+async fn state(
+    session: &mut Session,
+    signer: &Signer,
+    dataset: &mut DatasetState,
+    named: Option<Vec<MemberId>>,
+    reason: Text,
+    subjects: Option<Digest>,
+) -> Outcome<(u64, Vec<MemberId>)> {
+    for _ in 0..ATTEMPTS {
+        let members = named.clone().unwrap_or_else(|| everybody(session, dataset));
+        let body = ConsentWithdrawn { members: members.iter().cloned().collect(), reason: reason.clone(), subjects };
+        if let Landed::Yes { seq, .. } = session.append(signer, dataset, Body::ConsentWithdrawn(body)).await? {
+            return Ok((seq, members));
+        }
+    }
+    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
+        .hint("run the same command again"))
 }
 
 /// Everybody with a grant who is no steward.

@@ -47,13 +47,21 @@ impl Sha256 {
 // One block of output, so T(1) = HMAC(PRK, info || 0x01) is all of it.
 #[must_use]
 pub fn expand_sha256(prk: &Secret32, info: &[u8]) -> Secret32 {
-    stack::cleared_shallow(|| {
-        let mut mac = keyed::<Hmac<Sha256Core>, 32>(prk.expose());
-        mac.update(info);
-        mac.update(&[1]);
-        let mut block: [u8; 32] = mac.finalize().into_bytes().into();
-        Secret32::take(&mut block)
-    })
+    stack::cleared_shallow(|| expand_block(prk, info))
+}
+
+/// As [`expand_sha256`] of many `infos`, each output handed to `take`. The stack is cleared once, behind all of them: clearing costs more
+/// than a derivation, and there may be a million.
+pub fn expand_sha256_each(prk: &Secret32, infos: impl Iterator<Item: AsRef<[u8]>>, mut take: impl FnMut(Secret32)) {
+    stack::cleared_shallow(|| infos.for_each(|info| take(expand_block(prk, info.as_ref()))));
+}
+
+fn expand_block(prk: &Secret32, info: &[u8]) -> Secret32 {
+    let mut mac = keyed::<Hmac<Sha256Core>, 32>(prk.expose());
+    mac.update(info);
+    mac.update(&[1]);
+    let mut block: [u8; 32] = mac.finalize().into_bytes().into();
+    Secret32::take(&mut block)
 }
 
 /// HKDF-Expand-SHA384 for outputs of at most one block.

@@ -9,6 +9,8 @@ use crate::ids::{Digest, EntryHash, MemberId};
 /// An act that was proposed in a ledger.
 #[derive(Debug, Clone)]
 pub struct Proposal {
+    /// Its number.
+    pub seq: u64,
     /// Who proposed it.
     pub author: MemberId,
     /// What it says.
@@ -32,6 +34,8 @@ pub(super) struct Act<'a> {
     pub(super) author: &'a MemberId,
     pub(super) beneficiary: Option<&'a MemberId>,
     pub(super) time: u64,
+    /// The entry that stated the facts and the level, where there are such: what was proposed before it was proposed of others.
+    pub(super) facts_seq: Option<u64>,
     pub(super) facts: Option<Digest>,
     pub(super) member: Option<Digest>,
     pub(super) pack: Option<Digest>,
@@ -43,8 +47,9 @@ impl Proposals {
         self.0.iter()
     }
 
-    pub(super) fn propose(&mut self, hash: EntryHash, author: &MemberId, body: &Proposed) {
-        let proposal = Proposal { author: author.clone(), body: body.clone(), approvals: BTreeMap::new(), used: false };
+    pub(super) fn propose(&mut self, seq: u64, hash: EntryHash, author: &MemberId, body: &Proposed) {
+        let (author, body) = (author.clone(), body.clone());
+        let proposal = Proposal { seq, author, body, approvals: BTreeMap::new(), used: false };
         self.0.insert(hash, proposal);
     }
 
@@ -92,6 +97,9 @@ impl Proposals {
         }
         if body.facts != act.facts || body.member != act.member || body.pack != act.pack {
             return Err("facts, member or rule pack changed since the proposal");
+        }
+        if act.facts_seq.is_some_and(|stated| proposal.seq < stated) {
+            return Err("facts or level were stated anew since the proposal");
         }
         let mut by = BTreeSet::new();
         for entry in &approval.approvals {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::approval::{Act, Proposals};
 use super::dataset::anchor;
 use super::fold::{At, Judged, Known, Stop, Verdict, Void, entry_hash, known, parse_at};
-use super::statement::{Body, Reservation, Statement, terms_digest};
+use super::statement::{Body, Entry, Reservation, Said, Statement, terms_digest};
 use super::vault::VaultState;
 use crate::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId};
 
@@ -202,6 +202,7 @@ impl ExposureState {
                     author,
                     beneficiary: Some(&reserved.member),
                     time: at.time,
+                    facts_seq: None,
                     facts: None,
                     member: vault
                         .member(&reserved.member)
@@ -257,7 +258,7 @@ impl ExposureState {
                 }
                 self.proposals.mark_used(body.approval.as_ref());
             }
-            Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
+            Body::Proposed(body) => self.proposals.propose(seq, hash, &statement.author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, &statement.author),
             _ => {}
         }
@@ -302,6 +303,44 @@ impl Exposures {
             return Cited::Missing;
         }
         state.and_then(|state| state.reserved.get(&cited.hash)).map_or(Cited::Other, Cited::Reserved)
+    }
+}
+
+/// The exposure ledgers that an entry of a dataset cites, whether it turns out valid or not: whoever folds it reads them first.
+#[must_use]
+pub fn cited_by(stored: &[u8]) -> Vec<Digest> {
+    said(stored).map(|body| cited_of(&body)).unwrap_or_default()
+}
+
+/// The exposure ledgers that what is said in a dataset's ledger cites.
+#[must_use]
+pub fn cited_of(body: &Body) -> Vec<Digest> {
+    let cited: Vec<&Reservation> = match body {
+        Body::FactsAmended(body) => body.reservations.iter().map(|one| &one.reservation).collect(),
+        Body::Granted(body) => body.reservation.iter().collect(),
+        Body::ReservationCancelled(body) => vec![&body.reservation],
+        _ => Vec::new(),
+    };
+    let recipient = |cited: &Reservation| match &cited.ledger {
+        LedgerId::Exposure(recipient) => Some(*recipient),
+        _ => None,
+    };
+    cited.into_iter().filter_map(recipient).collect()
+}
+
+/// The dataset for which an entry of an exposure ledger reserves, valid or not: its creator is one of [`Creators`].
+#[must_use]
+pub fn reserves_for(stored: &[u8]) -> Option<DatasetId> {
+    match said(stored)? {
+        Body::Reserved(body) => Some(body.dataset),
+        _ => None,
+    }
+}
+
+fn said(stored: &[u8]) -> Option<Body> {
+    match Entry::parse(stored).ok()?.said {
+        Said::Known(statement) => Some(statement.body),
+        Said::Unknown { .. } => None,
     }
 }
 

@@ -426,6 +426,7 @@ impl VaultState {
             author: &statement.author,
             beneficiary,
             time: statement.time,
+            facts_seq: None,
             facts: None,
             member: beneficiary.and_then(|m| self.member(m)).and_then(|m| m.info_at(now)).map(Info::digest),
             pack: self.pack_at(now),
@@ -481,7 +482,7 @@ impl VaultState {
                 let set = SubjectKeySeals { author: statement.author.clone(), time: statement.time, seals };
                 self.subject_keys.insert(body.generation, set);
             }
-            Body::Proposed(body) => self.proposals.propose(hash, &statement.author, body),
+            Body::Proposed(body) => self.proposals.propose(seq, hash, &statement.author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, &statement.author),
             _ => {}
         }

@@ -219,6 +219,26 @@ fn an_act_waits_no_longer_when_facts_member_or_pack_changed() {
 }
 
 #[test]
+fn approvals_of_one_level_serve_for_no_other() {
+    // Two are needed at level 2, one at level 1: approvals of the one are not turned into those of the other, nor the reverse.
+    for (from, to) in [(2, 1), (1, 2), (2, 2)] {
+        let mut w = world();
+        w.does("stella", amended(json!({}), from));
+        let (grant, early) = proposal(&mut w);
+        let given = [w.does("anna", approved(early)), w.does("axel", approved(early))];
+        w.does("stella", amended(json!({}), to));
+        let changed = "facts or level were stated anew since the proposal";
+        w.refuses("stella", with(&grant, approval(early, &given)), changed);
+        // What is approved behind it still was proposed before it.
+        w.does("stella", amended(json!({}), from));
+        w.refuses("stella", with(&grant, approval(early, &given)), changed);
+        let (grant, late) = proposal(&mut w);
+        let given = [w.does("anna", approved(late)), w.does("axel", approved(late))];
+        w.does("stella", with(&grant, approval(late, &given)));
+    }
+}
+
+#[test]
 fn a_grade_that_rises_asks_for_more() {
     let mut w = world();
     w.does("stella", amended(json!({}), 1));

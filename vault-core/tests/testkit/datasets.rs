@@ -1034,6 +1034,24 @@ fn approvals(all: &mut Ledgers) {
         );
         b.tries("stella", DATASET, "dataset-deleted", body);
     });
+    case("level-changed", "void", "the level was changed since the proposal, under the same facts", &|b, proposal| {
+        let body = approved(b, proposal);
+        b.data(
+            "stella",
+            "facts-amended",
+            json!({"facts": {"category": "wgs"}, "level": 2, "reservations": [], "suspends": [], "why": ""}),
+        );
+        b.tries("stella", DATASET, "dataset-deleted", body);
+    });
+    case("stated-anew", "void", "the same facts and level were stated anew since the proposal", &|b, proposal| {
+        let body = approved(b, proposal);
+        b.data(
+            "stella",
+            "facts-amended",
+            json!({"facts": {"category": "wgs"}, "level": 1, "reservations": [], "suspends": [], "why": ""}),
+        );
+        b.tries("stella", DATASET, "dataset-deleted", body);
+    });
     case("of-vault", "void", "an approval of a proposal in the vault ledger", &|b, _| {
         let body = json!({"act": "recovered", "ends": b.clock + DAY, "facts": null, "member": null, "pack": null, "terms": no_hash()});
         b.vault("olga", "proposed", body);

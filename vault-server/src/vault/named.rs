@@ -10,6 +10,7 @@ use vault_core::ids::{CardId, DatasetId, Digest, LedgerId, MemberId, PackName, U
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
 use vault_core::ledger::statement::{Body, ManifestHash, Reservation, Statement, UploadCommitted};
 use vault_core::pack::{MAX_LIST, PackList, list_len};
+use vault_policy::gate::Trace;
 
 use super::Vault;
 use super::append::AppendError;
@@ -308,12 +309,57 @@ fn readers(statement: &Statement) -> BTreeSet<MemberId> {
     grants(&statement.body).into_iter().map(|(_, member, _, _)| member).collect()
 }
 
-fn citations(body: &Body) -> Vec<&Reservation> {
+/// The entries of other ledgers that a statement rests on, those that only the record of its decision names included.
+fn citations(body: &Body) -> Vec<Reservation> {
     match body {
-        Body::FactsAmended(body) => body.reservations.iter().map(|r| &r.reservation).collect(),
-        Body::Granted(body) => body.reservation.iter().collect(),
-        Body::ReservationCancelled(body) => vec![&body.reservation],
-        Body::Released(body) => vec![&body.cites],
+        Body::FactsAmended(body) => body.reservations.iter().map(|r| r.reservation.clone()).collect(),
+        Body::Granted(body) => {
+            let export = body.trace.as_ref().and_then(|trace| Trace::parse(trace).ok()?.export());
+            body.reservation.iter().cloned().chain(export).collect()
+        }
+        Body::ReservationCancelled(body) => vec![body.reservation.clone()],
+        Body::Released(body) => vec![body.cites.clone()],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use serde_json::json;
+    use vault_core::ids::EntryHash;
+    use vault_core::ledger::statement::{Facts, GrantTerms, Granted};
+
+    use super::*;
+
+    fn reserved(byte: u8) -> Reservation {
+        let ledger = LedgerId::Exposure(Digest([byte; 32]));
+        Reservation { hash: EntryHash([byte; 32]), ledger, seq: u64::from(byte) }
+    }
+
+    /// After a power cut a grant must not stand without what it was counted by, in either ledger.
+    #[test]
+    fn a_grant_rests_on_its_reservation_and_on_that_which_its_record_names() {
+        let export = reserved(2);
+        let case = json!({"export": {"hash": export.hash.to_string(), "ledger": export.ledger.to_string(), "seq": export.seq}});
+        let trace = json!({
+            "approvals": 0, "case": case, "engine": 1, "expires": null, "fired": [], "outcome": "allow", "packs": [],
+        });
+        let granted = |reservation: Option<Reservation>, trace: Option<&serde_json::Value>| {
+            let terms = GrantTerms { ends: None, facts: Facts::default(), member: "anna".parse().unwrap() };
+            let trace = trace.map(|trace| Facts(trace.as_object().unwrap().clone()));
+            Body::Granted(Granted {
+                approval: None,
+                reservation,
+                seals: BTreeSet::new().into_iter().collect(),
+                terms,
+                trace,
+            })
+        };
+        assert_eq!(citations(&granted(Some(reserved(1)), Some(&trace))), [reserved(1), export.clone()]);
+        assert_eq!(citations(&granted(None, Some(&trace))), [export]);
+        assert_eq!(citations(&granted(Some(reserved(1)), None)), [reserved(1)]);
+        assert_eq!(citations(&granted(None, None)), []);
     }
 }

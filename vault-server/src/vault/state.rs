@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{CreationError, DatasetState, UploadStatus, creator_of};
-use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
+use vault_core::ledger::exposure::{self, Creators, ExposureState, Exposures, reserves_for};
 use vault_core::ledger::fold::Stop;
-use vault_core::ledger::statement::{Body, Entry, Facts, Reservation, Said, VaultHead};
+use vault_core::ledger::statement::{Body, Entry, Said, VaultHead};
 use vault_core::ledger::vault::{GenesisError, VaultState};
-use vault_policy::gate::Trace;
+use vault_policy::ledger::{counted_in, traced_by};
 
 use super::Vault;
 use super::objects::digest;
@@ -308,7 +308,7 @@ impl Vault {
             let next = cited_by.cloned();
             let kept = read.kept.as_ref().map(|(known, _)| Arc::clone(&known.state));
             let find = move || {
-                let cited = candidates.iter().flat_map(|entry| cited_exposures(entry)).collect();
+                let cited = candidates.iter().flat_map(|entry| exposure::cited_by(entry)).collect();
                 let beside = next.map(|next| asked_exposures(&next, &candidates, kept.as_deref()));
                 Ok((cited, beside.unwrap_or_default()))
             };
@@ -425,7 +425,8 @@ impl Vault {
         let mut raw = RawExposures::default();
         for recipient in cited {
             let entries = self.entries(&LedgerId::Exposure(*recipient), 0).await?;
-            let datasets: BTreeSet<DatasetId> = entries.iter().chain(next).filter_map(reserved_for).collect();
+            let datasets: BTreeSet<DatasetId> =
+                entries.iter().chain(next).filter_map(|entry| reserves_for(entry)).collect();
             for dataset in datasets {
                 let first = self.entry(&LedgerId::Dataset(dataset.clone()), 0).await?;
                 raw.creators.extend(first.and_then(|first| creator_of(&first)).map(|creator| (dataset, creator)));
@@ -584,45 +585,16 @@ fn said(stored: &[u8]) -> Option<Body> {
     }
 }
 
-/// The exposure ledgers that an entry cites, whether it turns out valid or not.
-fn cited_exposures(stored: &[u8]) -> Vec<Digest> {
-    let recipient = |cited: &Reservation| match &cited.ledger {
-        LedgerId::Exposure(recipient) => Some(*recipient),
-        _ => None,
-    };
-    match said(stored) {
-        Some(Body::FactsAmended(body)) => body.reservations.iter().filter_map(|r| recipient(&r.reservation)).collect(),
-        Some(Body::Granted(body)) => body.reservation.iter().filter_map(recipient).collect(),
-        Some(Body::ReservationCancelled(body)) => recipient(&body.reservation).into_iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// The exposure ledgers that the gate looks at when `next` is appended: those that records of decisions name, its own for a grant, and
 /// for new facts those of every grant that may stand, which is decided again.
 fn asked_exposures(next: &Bytes, entries: &[Bytes], kept: Option<&DatasetState>) -> BTreeSet<Digest> {
-    let of = |trace: Option<&Facts>| match Trace::parse(trace?).ok()?.export()?.ledger {
-        LedgerId::Exposure(recipient) => Some(recipient),
-        _ => None,
-    };
-    let granted = |stored: &Bytes| match said(stored)? {
-        Body::Granted(body) => of(body.trace.as_ref()),
-        _ => None,
-    };
     match said(next) {
-        Some(Body::Granted(body)) => of(body.trace.as_ref()).into_iter().collect(),
+        Some(Body::Granted(_)) => traced_by(next).into_iter().collect(),
         Some(Body::FactsAmended(_)) => {
-            let standing = kept.into_iter().flat_map(|state| state.grants().values());
-            entries.iter().filter_map(granted).chain(standing.filter_map(|grant| of(grant.trace.as_ref()))).collect()
+            let counted = kept.map(counted_in).unwrap_or_default();
+            entries.iter().filter_map(|stored| traced_by(stored)).chain(counted).collect()
         }
         _ => BTreeSet::new(),
-    }
-}
-
-fn reserved_for(stored: &Bytes) -> Option<DatasetId> {
-    match said(stored)? {
-        Body::Reserved(body) => Some(body.dataset),
-        _ => None,
     }
 }
 
@@ -638,7 +610,7 @@ mod tests {
     use vault_core::ids::VaultNonce;
     use vault_core::json::B64;
     use vault_core::ledger::statement::{
-        Algorithms, ApprovalCounts, DatasetCreated, FirstEpoch, Genesis, GenesisMember, Info, Jurisdiction,
+        Algorithms, ApprovalCounts, DatasetCreated, Facts, FirstEpoch, Genesis, GenesisMember, Info, Jurisdiction,
         OrganisationKind, Role, RoleSet, Seal, Statement, Text,
     };
     use vault_core::seal::PrivateKey;

@@ -231,17 +231,23 @@ impl Inner {
         serde_json::from_slice(&answer.body).map_err(|e| self.channel.nonsense(e.to_string()))
     }
 
+    /// As many entries as one answer holds, and whether they are all.
+    async fn some_entries(&self, id: &LedgerId, from: u64, single: bool) -> Result<(Vec<Bytes>, bool), RemoteError> {
+        let mut ask = Ask::get(format!("{}/entries", ledger(id)), MAX_ENTRIES);
+        ask.query = Some(format!("from={from}{}", if single { "&single=true" } else { "" }));
+        let answer = self.channel.ask(&ask).await?;
+        let some = framed::parse(answer.body).map_err(|e| self.channel.nonsense(e.to_string()))?;
+        let is_all = answer.headers.get(MORE).is_none_or(|more| more != "true");
+        if some.is_empty() && !is_all {
+            return Err(self.channel.nonsense("it says that there are more entries, and sends none"));
+        }
+        Ok((some, is_all))
+    }
+
     async fn entries(&self, id: &LedgerId, mut from: u64, single: bool) -> Result<Vec<Bytes>, RemoteError> {
         let (mut all, mut held) = (Vec::new(), 0);
         loop {
-            let mut ask = Ask::get(format!("{}/entries", ledger(id)), MAX_ENTRIES);
-            ask.query = Some(format!("from={from}{}", if single { "&single=true" } else { "" }));
-            let answer = self.channel.ask(&ask).await?;
-            let some = framed::parse(answer.body).map_err(|e| self.channel.nonsense(e.to_string()))?;
-            let is_all = answer.headers.get(MORE).is_none_or(|more| more != "true");
-            if some.is_empty() && !is_all {
-                return Err(self.channel.nonsense("it says that there are more entries, and sends none"));
-            }
+            let (some, is_all) = self.some_entries(id, from, single).await?;
             held = some.iter().fold(held, |held, entry| held + entry.len() as u64 + PER_ENTRY);
             if held > MAX_LEDGER {
                 return Err(self.channel.nonsense("its ledger has no end"));
@@ -331,6 +337,10 @@ impl Client for Remote {
 
     async fn entries(&self, id: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {
         Ok(self.inner.entries(id, from, false).await?)
+    }
+
+    async fn first(&self, id: &LedgerId) -> Outcome<Option<Bytes>> {
+        Ok(self.inner.some_entries(id, 0, false).await?.0.into_iter().next())
     }
 
     async fn single_entries(&self, id: &LedgerId, from: u64) -> Outcome<Vec<Bytes>> {

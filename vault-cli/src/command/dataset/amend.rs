@@ -1,13 +1,13 @@
 //! `seqvault dataset amend`: new facts or another level: what changed, which level that asks for, which grants stand no longer. Spec 5.3.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantOrigin};
-use vault_core::ledger::exposure::ExposureState;
+use vault_core::ledger::exposure::{ExposureState, cited_of};
 use vault_core::ledger::statement::{Body, FactsAmended, MemberReservation, Reserved, Statement, Text};
 use vault_policy::facts::{Amendment, NoAmendment};
 use vault_policy::gate::{Exposure, Outcome as Verdict, Place, Stated};
@@ -76,7 +76,14 @@ struct New {
 #[derive(Default, PartialEq, Eq)]
 struct Effects {
     suspends: BTreeSet<MemberId>,
-    counts: BTreeSet<MemberId>,
+    counts: BTreeMap<MemberId, In>,
+}
+
+/// In which ledgers the rules count a grant: a recipient's persons are not exported because they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct In {
+    recipient: bool,
+    export: bool,
 }
 
 pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -> Outcome<()> {
@@ -136,7 +143,7 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
         level_before: state.level(),
         level,
         suspended: effects.suspends.iter().cloned().collect(),
-        counted_anew: effects.counts.iter().cloned().collect(),
+        counted_anew: effects.counts.keys().cloned().collect(),
         entry: None,
     };
     if args.dry_run {
@@ -204,10 +211,9 @@ async fn effects(
     let none = BTreeSet::new();
     let all = wants(session, packs, state, new, me, &none, &[], lang).await?;
     for member in all {
-        if stands_if_counted(session, packs, state, new, &member, lang).await? {
-            wanting.counts.insert(member);
-        } else {
-            wanting.suspends.insert(member);
+        match stands_if_counted(session, packs, state, new, &member, lang).await? {
+            Some(counted) => drop(wanting.counts.insert(member, counted)),
+            None => drop(wanting.suspends.insert(member)),
         }
     }
     Ok(wanting)
@@ -225,7 +231,9 @@ async fn wants(
     reservations: &[MemberReservation],
     lang: Lang,
 ) -> Outcome<BTreeSet<MemberId>> {
-    let exposures = session.exposures().await?;
+    let mut counted = ledger::counted_in(state);
+    counted.extend(cited_of(&Body::FactsAmended(body(new, suspends, reservations.to_vec()))));
+    let exposures = session.exposures_to_decide(&counted).await?;
     let (mut found, mut suspends) = (BTreeSet::new(), suspends.clone());
     let Some(card) = session.vault.current_cards(me, session.vault.last_seq()).next().map(|record| *record.card.id())
     else {
@@ -257,7 +265,7 @@ async fn wants(
     }
 }
 
-/// Whether the rules allow a standing grant under the new facts once the persons that are added are counted.
+/// Where the persons that are added have to be counted so that the rules allow a standing grant under the new facts; `None` if they don't then.
 async fn stands_if_counted(
     session: &mut Session,
     packs: &Packs,
@@ -265,18 +273,20 @@ async fn stands_if_counted(
     new: &New,
     member: &MemberId,
     lang: Lang,
-) -> Outcome<bool> {
-    let exposures = session.exposures().await?;
+) -> Outcome<Option<In>> {
     let at = session.at();
     let in_force = ledger::in_force(&session.vault, at.vault, packs.as_slice()).map_err(|e| gate::refused(&e, lang))?;
     let grant = state.grants().get(member).filter(|grant| grant.origin == GrantOrigin::Granted);
     let info = session.vault.member(member).and_then(|member| member.info_at(at.vault));
-    let (Some(grant), Some(info)) = (grant, info) else { return Ok(false) };
+    let (Some(grant), Some(info)) = (grant, info) else { return Ok(None) };
     let (Ok(dataset), Ok(member_facts), Ok(grant_facts)) =
         (Stated::dataset(&new.facts), Stated::member(info), Stated::grant(&grant.facts))
     else {
-        return Ok(false);
+        return Ok(None);
     };
+    let recipient = ledger::recipient_ledger(member_facts.facts());
+    let export = ledger::export_ledger(dataset.facts(), at.time, &in_force);
+    let exposures = session.exposures_to_decide(&recipient.into_iter().chain(export).collect()).await?;
     let total = |ledger: Option<Digest>| {
         let (before, added) = count(ledger.and_then(|ledger| exposures.of(&ledger)), state.id(), dataset.facts())?;
         Some(before.saturating_add(added))
@@ -288,14 +298,12 @@ async fn stands_if_counted(
         grant: &grant_facts,
         level: u8::try_from(new.level).unwrap_or(u8::MAX),
         grade_confirmed: false,
-        exposure: Exposure {
-            recipient: total(ledger::recipient_ledger(member_facts.facts())),
-            exported_this_year: total(ledger::export_ledger(dataset.facts(), at.time, &in_force)),
-        },
+        exposure: Exposure { recipient: total(recipient), exported_this_year: total(export) },
         now: at.time,
     };
     let decision = decide(&case, &in_force);
-    Ok(decision.outcome == Verdict::Allow && (decision.counted || decision.exported))
+    let counted = In { recipient: decision.counted, export: decision.exported };
+    Ok((decision.outcome == Verdict::Allow && (counted.recipient || counted.export)).then_some(counted))
 }
 
 /// The total of an exposure ledger, and what the dataset adds to it under its new facts.
@@ -336,9 +344,10 @@ fn tell(globals: &Globals, state: &DatasetState, new: &New, effects: &Effects) {
         });
     }
     if !effects.counts.is_empty() {
+        let counts = names(&effects.counts.keys().cloned().collect::<Vec<_>>());
         out.note(&match lang {
-            Lang::En => format!("the persons added will be counted for: {}", list(&effects.counts)),
-            Lang::Zh => format!("新增人数将计入：{}", list(&effects.counts)),
+            Lang::En => format!("the persons added will be counted for: {counts}"),
+            Lang::Zh => format!("新增人数将计入：{counts}"),
         });
     }
 }
@@ -355,8 +364,8 @@ async fn append(
     placed: &mut Vec<MemberReservation>,
     lang: Lang,
 ) -> Outcome<u64> {
-    for member in &said.counts {
-        reserve(session, signer, packs, state, new, member, placed, lang).await?;
+    for (member, counted) in &said.counts {
+        reserve(session, signer, packs, state, new, member, *counted, placed, lang).await?;
     }
     for _ in 0..ATTEMPTS {
         let wanting = wants(session, packs, state, new, &signer.member, &said.suspends, placed, lang).await?;
@@ -372,9 +381,12 @@ async fn append(
         let suspends =
             said.suspends.iter().filter(|member| super::super::grant::is_given(state, member)).cloned().collect();
         let body = Body::FactsAmended(body(new, &suspends, placed.clone()));
-        if let Landed::Yes { seq, .. } = session.append(signer, state, body).await? {
+        // What stands was decided at this entry; if the vault ledger has gone on it is decided again.
+        let decided_at = session.vault.head();
+        if let Landed::Yes { seq, .. } = session.append_decided(signer, state, body, decided_at).await? {
             return Ok(seq);
         }
+        *state = session.dataset(&state.id().clone()).await?;
     }
     Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", state.id()))
         .hint("run the same command again"))
@@ -389,6 +401,7 @@ async fn reserve(
     state: &DatasetState,
     new: &New,
     member: &MemberId,
+    counted: In,
     placed: &mut Vec<MemberReservation>,
     lang: Lang,
 ) -> Outcome<()> {
@@ -407,12 +420,14 @@ async fn reserve(
         let cited = grant.and_then(|grant| grant.reservation.clone());
         cited.into_iter().chain(traced).any(|one| one.ledger == ledger)
     };
-    let ledgers =
-        [recipient.as_ref().and_then(ledger::recipient_ledger), ledger::export_ledger(&facts, at.time, &in_force)];
+    let ledgers = [
+        recipient.as_ref().and_then(ledger::recipient_ledger).filter(|_| counted.recipient),
+        ledger::export_ledger(&facts, at.time, &in_force).filter(|_| counted.export),
+    ];
     for ledger in ledgers.into_iter().flatten() {
         let mut landed = false;
         for _ in 0..ATTEMPTS {
-            let exposures = session.exposures().await?;
+            let exposures = session.exposures_to_decide(&BTreeSet::from([ledger])).await?;
             let Some((total, added)) = count(exposures.of(&ledger), state.id(), &facts) else { break };
             // A ledger that counts the grant already, and all of its persons, needs nothing more.
             if added == 0 && held(&ledger) {

@@ -83,7 +83,7 @@ impl DatasetState {
                 scope: body.scope.as_str().to_owned(),
                 document: body.document,
             }),
-            Body::Proposed(body) => self.proposals.propose(hash, author, body),
+            Body::Proposed(body) => self.proposals.propose(seq, hash, author, body),
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, author),
             Body::ReservationCancelled(body) => self.use_reservation(&body.reservation, true),
             Body::DatasetDeleted(body) => {

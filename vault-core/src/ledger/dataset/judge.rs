@@ -520,6 +520,7 @@ impl Author<'_> {
             author: self.name(),
             beneficiary,
             time: self.at.time,
+            facts_seq: Some(self.state.facts_seq()),
             facts: Some(self.state.facts.digest()),
             member: member.map(Info::digest),
             pack: self.vault.pack_at(self.at.vault),

@@ -407,8 +407,8 @@ fn an_upload_that_is_given_up_while_it_commits_stops_and_says_so() {
         assert!(put.is_paused());
         // By a clock of months later it is past its end.
         den.person("lab").in_seconds(200 * DAY).ok(&["doctor", "--repair"]);
-        let said = put.finish().fails(4);
-        assert!(said.contains("the upload is not open"), "{said}");
+        let said = put.finish().fails(6);
+        assert!(said.contains("was closed meanwhile"), "{said}");
         assert_eq!(den.person("anna").gets(COHORT), contents());
         assert_eq!(shown(&den.person("lab"), COHORT)["files"], 4);
     });

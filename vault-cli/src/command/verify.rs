@@ -13,6 +13,7 @@ use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
 use vault_core::ledger::exposure::{ExposureState, cited_by};
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::seen::SeenLedger;
+use vault_core::ledger::statement::Entry;
 use vault_core::pack::{PACK_LEN, PackList};
 use vault_policy::ledger as ledger_gate;
 
@@ -46,7 +47,7 @@ pub struct Args {
 struct Report {
     vault: String,
     ledgers: Vec<Ledger>,
-    /// What lies where a dataset's ledger would, can't be read as one, and was never seen as one by this machine or an officer.
+    /// What lies where a dataset's ledger would, has no statement in it, and was never seen as one by this machine or an officer.
     unknown: Vec<Unknown>,
     checked_bytes: u64,
     sound: bool,
@@ -124,7 +125,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             }
             Err(failure) if failure.kind == Kind::Integrity => {
                 let id = LedgerId::Dataset(id);
-                if !named && !session.was_seen(&id).await? {
+                if !named && is_no_ledger(&session, &id).await? && !session.was_seen(&id).await? {
                     unknown.push(Unknown { ledger: id, reason: failure.to_string() });
                     continue;
                 }
@@ -212,6 +213,16 @@ async fn every_dataset(session: &Session, seen: &[SeenLedger]) -> Outcome<Vec<Da
     Ok(all.into_iter().filter_map(|ledger| if let LedgerId::Dataset(id) = ledger { Some(id) } else { None }).collect())
 }
 
+/// Whether nothing that lies under a ledger's name is a statement: then it never was one. With a gap in it nobody can tell, and it is one that
+/// lost entries.
+async fn is_no_ledger(session: &Session, ledger: &LedgerId) -> Outcome<bool> {
+    match session.client.single_entries(ledger, 0).await {
+        Ok(entries) => Ok(entries.iter().all(|entry| Entry::parse(entry).is_err())),
+        Err(failure) if failure.kind == Kind::Integrity => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Adds a problem if a ledger is behind what an officer has seen. One that stops is judged up to there only, and says so itself.
 fn behind(session: &Session, seen: &[SeenLedger], ledger: &LedgerId, judged: &[Judged], problems: &mut Problems) {
     let at = |seq: u64| usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.hash);
@@ -271,7 +282,7 @@ fn text_of(report: &Report, data: bool) -> String {
         }
     }
     for one in &report.unknown {
-        let why = "nobody has seen it before: it may be rubbish, and what is signed does not rest on it";
+        let why = "nothing in it is a statement, and nobody has seen it before: it may be rubbish";
         text.push_str(&format!("\nNO LEDGER  {}: {} ({why})", one.ledger, one.reason));
     }
     if data {

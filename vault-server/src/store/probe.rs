@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use object_store::path::Path as Key;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
-use super::{Store, StoreError};
+use super::{Answer, Store, StoreError};
 
 /// Where scratch objects lie; no name of a vault's begins so.
 pub(crate) const SCRATCH: &str = "probe";
@@ -180,6 +180,10 @@ async fn attempt(way: &Store, key: &Key, writer: u32) -> Result<Option<u32>, Pro
 
 /// Tells a store that can't write at all from one that can't write conditionally.
 async fn explain(way: &Store, key: &Key, source: object_store::Error) -> ProbeError {
+    // What passes by itself says nothing of what the store can do.
+    if Answer::of(&source).is_some_and(Answer::is_transient) {
+        return way.fault(key, source).await.into();
+    }
     let plain = Key::from(format!("{key}-plain"));
     match way.objects.put(&plain, Bytes::from_static(b"plain").into()).await {
         Ok(_) => {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -33,19 +33,18 @@ impl Staged {
         folder.check()?;
         let object = folder.path_of(key);
         if let Some(above) = object.parent() {
-            fs::create_dir_all(above).map_err(|e| failed(above, e))?;
+            fs::create_dir_all(above).map_err(|e| lost(above, e))?;
         }
-        for attempt in 1u64.. {
-            let mut path = object.clone().into_os_string();
-            path.push(format!("#{attempt}"));
-            let path = PathBuf::from(path);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { file, path, object }),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(failed(&object, e)),
-            }
+        // A number of its own: whoever took this file for a leftover and removed it must not have made room for another one.
+        let mut number = [0; 8];
+        getrandom::fill(&mut number).map_err(|e| lost(&object, io::Error::other(e.to_string())))?;
+        let mut path = object.clone().into_os_string();
+        path.push(format!("#{}", u64::from_be_bytes(number)));
+        let path = PathBuf::from(path);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => Ok(Self { file, path, object }),
+            Err(e) => Err(lost(&object, e)),
         }
-        Err(failed(&object, ErrorKind::AlreadyExists.into()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -59,12 +58,20 @@ impl Staged {
         match fs::hard_link(&self.path, &self.object) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
-            Err(e) => return Err(failed(&self.object, e)),
+            Err(e) => return Err(lost(&self.object, e)),
         }
         let above = self.object.parent().map(PathBuf::from);
         drop(self);
         above.map_or(Ok(()), |above| sync(&above))?;
         Ok(true)
+    }
+}
+
+/// A failure of the file itself. That a folder or the file is gone on the way is not that there is no such object: it is tried again.
+fn lost(path: &Path, source: io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::NotFound => StoreError::Io { path: path.display().to_string(), source },
+        _ => failed(path, source),
     }
 }
 

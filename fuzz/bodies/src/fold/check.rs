@@ -1,14 +1,56 @@
 //! What must hold of a folded ledger, whatever its entries are. Told from the entries once more and not by the fold's own words:
 //! signatures, chains, and who was given what by whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use vault_core::card::Card;
+use vault_core::envelope::Envelope;
 use vault_core::ids::{CardId, DatasetId, Digest, EntryHash, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
 use vault_core::ledger::exposure::ExposureState;
 use vault_core::ledger::fold::{Judged, Verdict, entry_hash};
 use vault_core::ledger::statement::{Body, Entry, EpochSeal, Role, Said, Seal, Statement};
 use vault_core::ledger::vault::VaultState;
+
+/// How many signatures and cards are kept in mind, so that those every input begins with are looked at once.
+const KEPT: usize = 4096;
+
+thread_local! {
+    /// What was found signed: an entry's bytes and the key.
+    static SIGNED: RefCell<HashMap<Vec<u8>, [u8; 32]>> = RefCell::new(HashMap::new());
+    static CARDS: RefCell<HashMap<Vec<u8>, CardId>> = RefCell::new(HashMap::new());
+}
+
+/// Sees that an entry is signed with the card's key.
+fn signed(stored: &[u8], envelope: &Envelope, card: &Card) {
+    let key = *card.verifying_key().as_bytes();
+    SIGNED.with_borrow_mut(|kept| {
+        if kept.get(stored) != Some(&key) {
+            envelope.verify(card.verifying_key()).expect("what counts is signed");
+            keep(kept, stored, key);
+        }
+    });
+}
+
+/// The id of a card that was added; it signs itself.
+fn card_id(stored: &[u8]) -> CardId {
+    CARDS.with_borrow_mut(|kept| {
+        if let Some(id) = kept.get(stored) {
+            return *id;
+        }
+        let id = *Card::parse(stored).expect("a card that was added is one").id();
+        keep(kept, stored, id);
+        id
+    })
+}
+
+fn keep<T>(kept: &mut HashMap<Vec<u8>, T>, stored: &[u8], what: T) {
+    if kept.len() >= KEPT {
+        kept.clear();
+    }
+    kept.insert(stored.to_vec(), what);
+}
 
 /// The entries that count, with their hashes. Each one is known, in its place, after the entry that it names, and signed with
 /// a card of its author.
@@ -33,7 +75,7 @@ fn applied(
             assert!(is_genesis || said.vault.as_ref() == Some(vault.id()), "another vault's entry counts");
             let card = vault.card(&said.card).expect("a stranger's entry counts");
             assert_eq!(card.member, said.author, "an entry counts under another name");
-            entry.envelope.verify(card.card.verifying_key()).expect("what counts is signed");
+            signed(stored, &entry.envelope, &card.card);
             out.push((judged.hash, said));
         }
         before = Some(judged.hash);
@@ -55,8 +97,7 @@ pub(super) fn vault(state: &VaultState, entries: &[Vec<u8>]) {
         assert!(is_genesis || cards.get(&said.card) == Some(author), "signed with a card that was not added yet");
         assert!(!gone.contains(&said.card) && !left.contains(author), "a retired card or member speaks");
         let mut add = |member: &MemberId, stored: &[u8]| {
-            let card = vault_core::card::Card::parse(stored).expect("a card that was added is one");
-            assert_eq!(cards.insert(*card.id(), member.clone()), None, "a card twice");
+            assert_eq!(cards.insert(card_id(stored), member.clone()), None, "a card twice");
         };
         match &said.body {
             Body::Genesis(body) => {

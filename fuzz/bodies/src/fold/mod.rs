@@ -20,11 +20,17 @@ pub use says::fold;
 
 use std::sync::LazyLock;
 
+use vault_core::ledger::vault::VaultState;
 use world::World;
 
 /// A vault with people in every role, a dataset with uploads and an older epoch, and a reservation.
 pub(crate) fn base() -> &'static World {
-    static BASE: LazyLock<World> = LazyLock::new(says::begin);
+    static BASE: LazyLock<World> = LazyLock::new(|| {
+        let base = says::begin();
+        let again = VaultState::fold(base.state.id(), &base.vault).expect("the genesis is ours");
+        assert_eq!(format!("{again:?}"), format!("{:?}", base.state), "the vault ledger folds differently in one go");
+        base
+    });
     &BASE
 }
 

@@ -129,6 +129,21 @@ mod tests {
         Secret32::take(&mut [byte; 32])
     }
 
+    #[test]
+    fn other_parameters_are_those_that_the_construction_can_have() {
+        let least = u32::try_from(OVERHEAD).unwrap() + 1;
+        let may = |segment, rotation| header::Parameters::danger_for_vectors(segment, rotation).is_some();
+        assert!(may(least, 0) && may(u32::MAX - 1, 20));
+        assert!(!may(least - 1, 0) && !may(u32::MAX, 0) && !may(least, 21) && !may(0, 21));
+    }
+
+    #[test]
+    fn what_seals_and_opens_prints_no_key() {
+        let (sealer, header) = Sealer::start(&key(1), AAD, &mut UnwrapErr(SysRng));
+        let opener = Opener::start(&key(1), AAD, &header).unwrap();
+        assert_eq!((format!("{sealer:?}"), format!("{opener:?}")), ("Sealer(..)".to_owned(), "Opener(..)".to_owned()));
+    }
+
     fn sealed(plain: &[u8]) -> Vec<u8> {
         seal_bytes(&key(1), AAD, plain, &mut UnwrapErr(SysRng)).unwrap()
     }

@@ -139,7 +139,14 @@ mod tests {
         {
             assert_eq!(VaultPath::parse(good).unwrap().as_str(), good);
         }
-        assert!(VaultPath::parse(&format!("{}a", "a/".repeat(2047))).is_ok());
+        assert!(VaultPath::parse(&format!("{}ab", "a/".repeat(2047))).is_ok(), "4096 bytes");
+    }
+
+    #[test]
+    fn a_path_says_what_it_is() {
+        let path = VaultPath::parse("run/a.bam").unwrap();
+        assert_eq!((path.file_name(), path.to_string()), ("a.bam", "run/a.bam".to_owned()));
+        assert_eq!(format!("{path:?}"), "VaultPath(\"run/a.bam\")");
     }
 
     #[test]

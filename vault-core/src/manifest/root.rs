@@ -100,6 +100,11 @@ mod tests {
 
     #[test]
     fn a_known_tree_has_its_known_root() {
+        // MTH({}), of the same.
+        assert_eq!(
+            file_root(Vec::new()).to_string(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
         // The test vector of Certificate Transparency's reference trees: one empty leaf.
         let leaf = Leaf { number: 0, hash: Digest(sha256(&[0])) };
         assert_eq!(

@@ -241,6 +241,7 @@ fn a_re_encryption_without_some_files_has_the_original_root() {
     let read = Manifest::parse(&again.emit().unwrap()).unwrap();
     assert_eq!(read.root(), root);
     assert_eq!(read.extras(), again.extras());
+    assert_eq!(read.extras().origin.as_ref().map(|origin| origin.leaves), Some(4));
 }
 
 #[test]
@@ -302,6 +303,39 @@ fn ten_thousand_files_fit_and_one_more_does_not() {
         ..*last
     });
     assert_eq!(rule(list), ManifestError::Rule("the number of files"));
+}
+
+/// The first bytes of a manifest with one file, whose extras of `len` bytes begin at `at` and which says that it ends at `end`.
+fn head(at: u64, len: u32, end: u64) -> Vec<u8> {
+    let numbers = [&1u32.to_be_bytes()[..], &7u64.to_be_bytes(), &[0; 32], &[0; 32], &1u32.to_be_bytes()].concat();
+    [&MAGIC[..], &numbers, &at.to_be_bytes(), &len.to_be_bytes(), &end.to_be_bytes()].concat()
+}
+
+#[test]
+fn a_head_ends_within_64_mib_and_where_its_extras_do() {
+    let max = MAX_PLAIN as u64;
+    let read = Head::parse(&head(max - 5, 5, max)).unwrap();
+    assert_eq!((read.files(), read.end(), read.extras_range()), (1, max, max - 5..max));
+    let wrong = ManifestError::Malformed("where it ends");
+    assert_eq!(Head::parse(&head(max - 4, 5, max + 1)).unwrap_err(), wrong);
+    assert_eq!(Head::parse(&head(max - 5, 5, max - 1)).unwrap_err(), wrong);
+}
+
+#[test]
+fn an_index_lies_between_the_head_and_64_mib() {
+    let range = |first_block: u64| Head::index_range(&first_block.to_be_bytes());
+    let (least, max) = (HEAD_LEN as u64, MAX_PLAIN as u64);
+    assert!(range(least).is_err() && range(0).is_err());
+    assert_eq!(range(least + 1), Ok(least..least + 1));
+    assert_eq!(range(max), Ok(least..max));
+    assert!(range(max + 1).is_err() && range(u64::MAX).is_err());
+}
+
+#[test]
+fn a_manifest_of_more_than_64_mib_is_refused_for_its_length() {
+    let refused = |len: usize| Manifest::parse(&vec![0; len]).err();
+    assert_eq!(refused(MAX_PLAIN), Some(ManifestError::Malformed("its first bytes")));
+    assert_eq!(refused(MAX_PLAIN + 1), Some(ManifestError::Malformed("its length")));
 }
 
 proptest! {

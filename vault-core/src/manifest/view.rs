@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_alone_is_not_contested() {
+        let w = world();
+        let one = [w.commit(1, &w.lab, &[])];
+        let twice = [w.commit(1, &w.lab, &[]), w.commit(2, &w.lab, &[])];
+        assert!(matches!(View::of(&one).find(&w.path), Some(Found::File(_))));
+        assert!(matches!(View::of(&twice).find(&w.path), Some(Found::Contested(_))));
+    }
+
+    #[test]
     fn a_chain_of_replacements_ends_at_its_last() {
         let w = world();
         let (second, third) = ([replaced(1)], [replaced(2)]);

@@ -40,6 +40,7 @@ fn proposal(w: &mut World) -> (Granted, EntryHash) {
     let grant = w.grant("rolf");
     let proposed = w.proposed("granted", &grant.terms, Some("rolf"));
     let hash = w.does("sven", Body::Proposed(proposed));
+    assert!(w.data().proposals().iter().any(|(one, proposal)| *one == hash && !proposal.used));
     (grant, hash)
 }
 
@@ -330,5 +331,6 @@ fn a_recovery_needs_its_approvals() {
     let one = w.vault_does("otto", approved(proposal));
     w.vault_does("olga", recovered(approval(proposal, &[one])));
     assert_eq!(w.state.recovered().len(), 1);
-    assert!(w.state.proposals().iter().all(|(_, p)| p.used));
+    let proposals: Vec<_> = w.state.proposals().iter().map(|(hash, p)| (*hash, p.used)).collect();
+    assert_eq!(proposals, [(proposal, true)]);
 }

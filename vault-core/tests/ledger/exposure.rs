@@ -52,6 +52,38 @@ fn stewards_reserve_on_top_of_the_last_total() {
 }
 
 #[test]
+fn a_reservation_stands_from_behind_its_entry_to_its_release() {
+    let mut w = World::with_dataset();
+    w.counts_does("stella", reserved(10, 10));
+    w.counts_does("stella", reserved(1, 11));
+    let second = last(&w);
+    let stands = |w: &World, at: u64| w.counts.reserved()[&second.hash].stands_at(at);
+    assert_eq!([0, 1, 2, 3, u64::MAX].map(|at| stands(&w, at)), [false, false, true, true, true]);
+    w.counts_does("stella", released(&second, None));
+    // Entry 2 released it: it stood before that one, and not behind it.
+    assert_eq!([1, 2, 3, u64::MAX].map(|at| stands(&w, at)), [false, true, false, false]);
+    assert_eq!(w.exposures().iter().map(|one| *one.recipient()).collect::<Vec<_>>(), [recipient()]);
+}
+
+#[test]
+fn what_a_grant_cites_and_what_its_trace_names_counts_for_it() {
+    let mut w = World::with_dataset();
+    w.counts_does("stella", reserved(10, 10));
+    let cited = last(&w);
+    w.counts_does("stella", reserved(5, 15));
+    let named = last(&w);
+    let trace = facts(serde_json::json!({ "case": { "export": serde_json::to_value(&named).unwrap() } }));
+    let Body::Granted(grant) = grant_with(&mut w, &cited) else { panic!() };
+    let terms = GrantTerms { facts: facts(serde_json::json!({ "purpose": "study" })), ..grant.terms.clone() };
+    w.does("stella", Body::Granted(Granted { trace: Some(trace), terms: terms.clone(), ..grant }));
+    let given = &w.data().grants()[&member("rolf")];
+    assert_eq!((&given.counted, &given.facts), (&vec![cited.clone(), named.clone()], &terms.facts));
+    // A trace uses nothing up, but what is asked whether it may be used again is told.
+    assert!(w.data().is_traced(&named) && !w.data().is_traced(&cited));
+    assert!(w.data().is_settled(&cited) && !w.data().is_settled(&named));
+}
+
+#[test]
 fn two_reservations_at_once_do_not_both_pass() {
     let mut w = World::with_dataset();
     let second = w.draft(exposure(), "sven", reserved(300, 300));
@@ -193,6 +225,14 @@ fn an_exposure_ledger_forks_and_is_settled_like_others() {
     let stored = w.exposure.pop().unwrap();
     assert_eq!(w.put(&exposure(), stored), Void("fork, settled by a recovery"));
     w.counts_does("stella", reserved(5, 15));
+    // One that cites what is not there stops it too, and is settled in the same way.
+    let mut unanchored = w.draft(exposure(), "stella", reserved(1, 16));
+    unanchored.vault_head = Some(VaultHead { hash: EntryHash([9; 32]), seq: w.state.last_seq() + 9 });
+    assert_eq!(w.put(&exposure(), w.sign("stella", &unanchored)), Forked);
+    let Some(vault_core::ledger::Stop::Fork { seq, hash, .. }) = w.counts.stop().cloned() else { panic!() };
+    w.vault_does("olga", w.recovered(RecoveryAction::Void, exposure(), seq, hash));
+    let stored = w.exposure.pop().unwrap();
+    assert_eq!(w.put(&exposure(), stored), Void("unanchored, settled by a recovery"));
     // And what was applied is not taken back.
     let hash = w.counts.judged()[0].hash;
     w.vault_does("olga", w.recovered(RecoveryAction::Void, exposure(), 0, hash));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use vault_core::ids::{Digest, EntryHash};
-use vault_core::ledger::dataset::GrantStatus;
+use vault_core::ledger::dataset::{GrantStatus, creator_of};
 use vault_core::ledger::statement::*;
 
 use super::world::*;
@@ -42,6 +42,11 @@ fn a_new_dataset_has_its_creator_as_steward_and_holder() {
     assert!(w.data().is_holder(&w.state, &member("stella"), &w.card("stella"), w.at()));
     assert!(w.data().holds(&w.state, &member("reco"), 1, w.at()));
     assert!(!has_grant(&w, "reco"));
+    assert_eq!(w.data().title(), "Cohort 1");
+    // Only the entry that creates it tells its creator.
+    let set = w.dataset_draft("stella", Body::UploaderSet(UploaderSet { member: member("uma"), on: true }));
+    assert_eq!(creator_of(&w.dataset[0]).map(|(who, _)| who), Some(member("stella")));
+    assert_eq!(creator_of(&w.sign("stella", &set)), None);
     assert!(!w.data().is_stale(&w.state, w.at()));
     assert_eq!((w.data().newest(), w.data().closed(), w.data().cited()), (1, 1, w.state.last_seq()));
 }
@@ -117,6 +122,7 @@ fn a_grant_is_a_holders_seal_to_all_cards_and_unclosed_epochs() {
     let granted = w.granted("rolf");
     let Body::Granted(body) = &granted else { panic!() };
     assert_eq!(body.seals.len(), 4, "two cards, two epochs");
+    assert!(!w.data().holds_all(&w.state, &member("rolf"), w.at()));
     for name in ["rita", "rolf", "uma", "olga", "reco", "sven"] {
         w.refuses(name, granted.clone(), "not a holder of the newest epoch");
     }

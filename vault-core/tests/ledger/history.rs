@@ -330,7 +330,13 @@ fn a_fork_of_the_vault_ledger_is_settled_by_looking_ahead() {
     assert!(matches!(state.stop(), Some(Stop::Fork { seq: at, .. }) if *at == seq));
 
     let stored = behind_the_fork(&w, "olga", settle, hash);
+    // A reader that has seen what came before, and gets both at once.
+    let (before, both) = w.vault.split_at(usize::try_from(seq).unwrap());
+    let mut state = VaultState::fold(w.state.id(), before).unwrap();
+    state.extend(&[both, core::slice::from_ref(&stored)].concat());
+    assert_eq!(state.stop(), None);
     assert_eq!(w.put(&LedgerId::Vault, stored), Applied);
+    assert_eq!(state.judged(), w.state.judged());
     assert_eq!(
         w.state.judged()[usize::try_from(seq).unwrap()].verdict,
         vault_core::ledger::Verdict::Void("fork, settled by a recovery")

@@ -73,6 +73,29 @@ fn an_entry_of_more_than_16_mib_is_malformed() {
 }
 
 #[test]
+fn a_statement_of_more_than_16_mib_is_not_signed() {
+    let w = World::with_dataset();
+    let body = Body::FactsAmended(FactsAmended {
+        facts: facts(json!({ "long": "x".repeat(MAX_ENTRY) })),
+        level: 1,
+        reservations: Vec::new(),
+        suspends: Set::default(),
+        why: text("too long"),
+    });
+    let signed = w.dataset_draft("stella", body).sign(|_| Ok::<_, core::convert::Infallible>([0; 64]));
+    assert!(matches!(signed, Err(SignError::TooLong)), "{signed:?}");
+}
+
+#[test]
+fn texts_places_and_roles_say_what_they_are() {
+    assert_eq!((text("a b").to_string(), format!("{:?}", text("a b"))), ("a b".to_owned(), "\"a b\"".to_owned()));
+    assert_eq!(Jurisdiction::parse("CN").unwrap().as_str(), "CN");
+    for role in [Role::Officer, Role::Auditor, Role::Creator, Role::Steward, Role::Approver] {
+        assert_eq!(serde_json::to_value(role).unwrap(), role.name());
+    }
+}
+
+#[test]
 fn an_envelope_that_is_not_canonical_is_malformed() {
     let not = Void("malformed envelope");
     assert_eq!(bent_envelope(|t| t + " "), not);

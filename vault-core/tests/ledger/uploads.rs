@@ -49,6 +49,7 @@ fn an_upload_is_extended_by_its_opener() {
     w.refuses("uma", extended(UploadId([0; 16]), ends + 1), "not the author's upload");
     w.refuses("uma", extended(upload, ends), "ends no later than before");
     w.does("uma", extended(upload, ends + 1));
+    assert_eq!(w.data().uploads()[&upload].ends, ends + 1);
     w.does("uma", closed(upload));
     w.refuses("uma", extended(upload, ends + 2), "the upload is not open");
 }
@@ -135,6 +136,7 @@ fn an_upload_is_closed_by_its_opener_and_after_its_end_by_others() {
     w.now = w.data().uploads()[&upload].ends - 1;
     w.refuses("stella", closed(upload), "the upload has not ended");
     w.now += 1;
+    assert!(w.allows("stella", closed(upload)), "it has ended at its end");
     w.refuses("ulf", closed(upload), "neither officer nor steward");
     w.does("stella", revoked("rita"));
     w.refuses("stella", closed(upload), "the epoch is stale");

@@ -209,6 +209,25 @@ fn a_member_has_at_most_64_current_cards() {
 }
 
 #[test]
+fn a_member_is_enrolled_with_at_most_64_cards() {
+    let mut w = World::new();
+    let names: Vec<String> = (0..65).map(|n| format!("xeno/{n}")).collect();
+    let cards: Vec<B64> = names
+        .iter()
+        .map(|name| {
+            w.new_card(name);
+            B64(w.who(name).card.stored().to_vec())
+        })
+        .collect();
+    let enrolled = |cards: &[B64]| {
+        Body::MemberEnrolled(MemberEnrolled { cards: cards.to_vec(), info: info("xeno"), member: member("xeno") })
+    };
+    w.vault_refuses("olga", enrolled(&cards), "no card, or more than 64");
+    w.vault_refuses("olga", enrolled(&[]), "no card, or more than 64");
+    w.vault_does("olga", enrolled(&cards[..64]));
+}
+
+#[test]
 fn cards_are_retired_by_their_member_or_an_officer() {
     let mut w = World::new();
     w.add_card("rita/2");
@@ -326,6 +345,28 @@ fn subject_keys_are_set_in_order_by_stewards_and_creators() {
     w.vault_does("olga", role("sven", Role::Steward, false));
     w.vault_refuses("sven", set(3), "not a steward");
     assert_eq!(w.state.subject_key_generation(), 2);
+    assert_eq!(w.state.subject_key(1).map(|set| &set.author), Some(&member("stella")));
+    assert_eq!(w.state.subject_key(2).map(|set| &set.author), Some(&member("sven")));
+    assert!(w.state.subject_key(3).is_none());
+}
+
+#[test]
+fn a_vault_tells_what_its_genesis_says_and_when_entries_were_made() {
+    let mut w = World::new();
+    assert_eq!(w.state.head_age(), 30 * DAY);
+    assert_eq!(w.state.recovery_cards().iter().collect::<Vec<_>>(), [&w.card("reco")]);
+    assert_eq!(w.state.time_of(0), Some(1_800_000_000));
+    assert_eq!(w.state.time_of(w.state.last_seq()), Some(w.now - 1));
+    assert_eq!(w.state.time_of(w.state.last_seq() + 1), None);
+    // A void entry has no time that anybody may rely on.
+    let stored = w.sign("mallory", &w.vault_draft("mallory", seen(1)));
+    assert!(matches!(w.put(&LedgerId::Vault, stored), Void(_)));
+    assert_eq!(w.state.time_of(w.state.last_seq()), None);
+    let five = w.state.time_of(5).unwrap();
+    assert_eq!(w.state.newest_before(five), 4);
+    assert_eq!(w.state.newest_before(five + 1), 5);
+    assert_eq!(w.state.newest_before(u64::MAX), w.state.last_seq() - 1);
+    assert_eq!(w.state.newest_before(0), 0);
 }
 
 #[test]

@@ -222,3 +222,14 @@ fn packs_in_force_are_asked_as_of_an_entry() {
     assert_eq!(at(4), [("b", three)]);
     assert_eq!(w.state.pack_at(before), None);
 }
+
+#[test]
+fn a_withdrawal_is_finished_when_all_three_have_come_or_the_member_was_granted_again() {
+    for bits in 0..16u8 {
+        let is = |n: u8| bits >> n & 1 == 1;
+        let rekeyed = Rekeyed { done: if is(1) { 3 } else { 2 }, all: 3 };
+        let progress = Progress { granted_again: is(3), header_revoked: is(0), rekeyed, destroyed: is(2).then_some(7) };
+        assert_eq!(rekeyed.is_done(), is(1));
+        assert_eq!(progress.is_finished(), is(3) || is(0) && is(1) && is(2), "{progress:?}");
+    }
+}

@@ -231,7 +231,7 @@ impl Out<'_> {
 
     fn edit(&mut self, edit: &Edit<'_>, next: usize) {
         let begins = self.text.len();
-        let ids: Vec<usize> = edit.mutants.iter().map(|it| it.id).collect();
+        let mut ids: Vec<usize> = edit.mutants.iter().map(|it| it.id).collect();
         match &edit.node {
             Node::Body { iterator: false } => {
                 for mutant in &edit.mutants {
@@ -254,6 +254,8 @@ impl Out<'_> {
                 self.text.push_str(&format!("{{ {}{{ ", "crate::__Either::B(".repeat(depth)));
                 self.write(edit.range.clone(), next);
                 self.text.push_str(&format!(" }}{} }}", ")".repeat(depth)));
+                // If they do not fit together it is the last, of another item's type, until the compiler says otherwise.
+                ids.drain(..depth.saturating_sub(1));
             }
             Node::Binary { op, .. } => {
                 let (left, right) = (&self.source[edit.range.start..op.start], &self.source[op.end..edit.range.end]);
@@ -338,6 +340,15 @@ impl<A: Iterator, B: Iterator<Item = A::Item>> Iterator for __Either<A, B> {
         match self {
             Self::A(it) => it.next(),
             Self::B(it) => it.next(),
+        }
+    }
+}
+
+impl<A: DoubleEndedIterator, B: DoubleEndedIterator<Item = A::Item>> DoubleEndedIterator for __Either<A, B> {
+    fn next_back(&mut self) -> Option<A::Item> {
+        match self {
+            Self::A(it) => it.next_back(),
+            Self::B(it) => it.next_back(),
         }
     }
 }

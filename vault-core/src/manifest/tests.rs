@@ -305,9 +305,9 @@ fn ten_thousand_files_fit_and_one_more_does_not() {
     assert_eq!(rule(list), ManifestError::Rule("the number of files"));
 }
 
-/// The first bytes of a manifest with one file, whose extras of `len` bytes begin at `at` and which says that it ends at `end`.
+/// The first bytes of a manifest with three files, whose extras of `len` bytes begin at `at` and which says that it ends at `end`.
 fn head(at: u64, len: u32, end: u64) -> Vec<u8> {
-    let numbers = [&1u32.to_be_bytes()[..], &7u64.to_be_bytes(), &[0; 32], &[0; 32], &1u32.to_be_bytes()].concat();
+    let numbers = [&3u32.to_be_bytes()[..], &7u64.to_be_bytes(), &[0; 32], &[0; 32], &1u32.to_be_bytes()].concat();
     [&MAGIC[..], &numbers, &at.to_be_bytes(), &len.to_be_bytes(), &end.to_be_bytes()].concat()
 }
 
@@ -315,7 +315,7 @@ fn head(at: u64, len: u32, end: u64) -> Vec<u8> {
 fn a_head_ends_within_64_mib_and_where_its_extras_do() {
     let max = MAX_PLAIN as u64;
     let read = Head::parse(&head(max - 5, 5, max)).unwrap();
-    assert_eq!((read.files(), read.end(), read.extras_range()), (1, max, max - 5..max));
+    assert_eq!((read.files(), read.end(), read.extras_range()), (3, max, max - 5..max));
     let wrong = ManifestError::Malformed("where it ends");
     assert_eq!(Head::parse(&head(max - 4, 5, max + 1)).unwrap_err(), wrong);
     assert_eq!(Head::parse(&head(max - 5, 5, max - 1)).unwrap_err(), wrong);

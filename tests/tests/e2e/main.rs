@@ -24,6 +24,7 @@ mod malicious;
 mod mallory;
 mod mallory_bytes;
 mod mallory_den;
+mod mallory_gate;
 mod mallory_ledgers;
 mod mallory_limits;
 mod mallory_people;

@@ -270,9 +270,10 @@ fn reached(vault: &Path) -> String {
     }
     if let Some(server) = server::of(vault) {
         // A folder that was replaced is not the one that the server opened, and it says so: whoever restores one starts it again.
+        // While there is none, nothing is noted: what comes next is compared with what was there.
         if place() == Place::ServerFolder
-            && server.is_replaced(&identity_of(vault))
             && vault.join("seqvault-format").exists()
+            && server.is_replaced(&identity_of(vault))
         {
             server.restart();
         }

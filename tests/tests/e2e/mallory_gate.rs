@@ -8,14 +8,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 use vault_core::ids::LedgerId;
 use vault_core::ledger::fold::entry_hash;
-use vault_core::ledger::statement::{Body, Entry, Granted, Reservation, Said, Statement};
+use vault_core::ledger::statement::{
+    Body, Entry, Granted, Released, ReleasedTerms, Reservation, ReservationCancelled, Said, Statement, VaultHead,
+};
 use vault_keys::custodian::Custodian;
 use vault_tests::server::Server;
 use vault_tests::world::{World, copy_folder, objects};
 
 use crate::ask::{Answer, Ask};
 use crate::gate::{GRANT, Gated, approved, foreign};
-use crate::mallory::{custodian, next_statement, vault_id};
+use crate::mallory::{custodian, entries, hashes, next_statement, vault_id};
 use crate::mallory_den::{ALL, Den};
 
 const RUN: &str = "run-42";
@@ -159,6 +161,7 @@ fn a_server_refuses_every_grant_that_the_rules_did_not_decide() {
     let server = Server::start(folder.to_str().unwrap(), &[], &[]);
     let vault = vault_id(&folder).to_string();
     let siege = Siege { folder, server, vault, lab: custodian(&gated.lab) };
+    let ledger: LedgerId = format!("dataset/{RUN}").parse().unwrap();
     let trace = |of: &Honest| of.body().trace.unwrap();
 
     // What the honest grant rests on is reserved; nobody is reserved more, in no other ledger.
@@ -230,6 +233,51 @@ fn a_server_refuses_every_grant_that_the_rules_did_not_decide() {
             siege.refuses("another dataset's reservation", &stolen, VOID, "reservation");
         }
     }
+
+    // From here on the seals are there, which a server looks for before it asks for the time.
+    lay(&honest.objects, &siege.folder);
+    // Another time than the server's, to the second.
+    let now = crate::ask::now();
+    for time in [now - 30 * DAY, now - 400, now + 400] {
+        siege.refuses("another time", &honest.at(time), RULES, "from the server's clock");
+    }
+    siege.refuses("behind the approval's end", &honest.at(now + 30 * DAY), VOID, "the proposal has ended");
+
+    // A new pack, which the cited entry does not know.
+    let officer = gated.officer.through(&siege.server.url(), &[]);
+    officer.ok(&["pack", "set", "example-institute"]);
+    siege.refuses("an old vault head", &honest.granted, RULES, "the rule packs changed");
+    let of_vault = hashes(&vault_id(&siege.folder), &LedgerId::Vault, &entries(&siege.folder, "vault"));
+    let seq = of_vault.len() - 1;
+    let head = Some(VaultHead { hash: of_vault[seq], seq: seq as u64 });
+    let newer = Statement { vault_head: head, ..honest.granted.clone() };
+    siege.refuses("a new head and an old record", &newer, VOID, "rule pack changed since the proposal");
+    officer.ok(&["pack", "unset", "example-institute"]);
+
+    // What was refused was refused for what was wrong with it.
+    let copy = gated.world.path("spent");
+    copy_folder(&siege.folder, &copy);
+    let answer = siege.says(&honest.granted);
+    assert_eq!(answer.status, 201, "{answer}");
+    let report = gated.dora.through(&siege.server.url(), &[]).ok(&["verify"]);
+    assert_eq!(report["sound"], true, "{report}");
+
+    // Where she has taken the export's count back before.
+    let server = Server::start(copy.to_str().unwrap(), &[], &[]);
+    let siege = Siege { folder: copy, server, ..siege };
+    let export = reserved.iter().find(|one| honest.body().reservation.is_none_or(|own| own != **one)).unwrap();
+    let cancels = Body::ReservationCancelled(ReservationCancelled { reservation: export.clone() });
+    let cancelled = siege.next(ledger.clone(), cancels);
+    let stored = cancelled.sign(|pae| siege.lab.sign(pae)).unwrap();
+    assert_eq!(siege.sends(&ledger, cancelled.seq, &stored).status, 201);
+    let hash = entry_hash(cancelled.prev, &stored);
+    let again = Statement { seq: cancelled.seq + 1, prev: Some(hash), ..honest.granted.clone() };
+    siege.refuses("a cancelled reservation", &again, RULES, "used or cancelled already");
+    let cites = Reservation { hash, ledger, seq: cancelled.seq };
+    let terms = ReleasedTerms { reserved: export.hash };
+    let releases = siege.next(export.ledger.clone(), Body::Released(Released { approval: None, cites, terms }));
+    assert_eq!(siege.says(&releases).status, 201);
+    siege.refuses("a released reservation", &again, RULES, "used or cancelled already");
 }
 
 #[test]

@@ -50,21 +50,22 @@ pub(super) struct Changed;
 pub(super) struct Ended(pub(super) Refused);
 
 /// A body as a stream that fails at its end unless it is what was signed and is `still` allowed. Whoever takes it keeps the last bytes back
-/// until it has ended.
+/// until it has ended. It has `time` to come; what a store takes to write it is not its sender's fault, and not counted.
 pub(super) fn checked(
     body: Body,
     digest: [u8; 32],
     time: Duration,
     still: impl Future<Output = Result<(), Refused>> + Send + 'static,
 ) -> BoxStream<'static, io::Result<Bytes>> {
-    let ends = Instant::now() + time;
-    let reading = (body.into_data_stream(), Sha256::new(), still.boxed());
-    let stream = stream::try_unfold(reading, move |(mut body, mut hash, still)| async move {
-        let next = tokio::time::timeout_at(ends, body.next()).await;
+    let reading = (body.into_data_stream(), time, Sha256::new(), still.boxed());
+    let stream = stream::try_unfold(reading, move |(mut body, left, mut hash, still)| async move {
+        let began = Instant::now();
+        let next = tokio::time::timeout(left, body.next()).await;
+        let left = left.saturating_sub(began.elapsed());
         match next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? {
             Some(Ok(bytes)) => {
                 hash.update(&bytes);
-                Ok(Some((bytes, (body, hash, still))))
+                Ok(Some((bytes, (body, left, hash, still))))
             }
             Some(Err(e)) => Err(io::Error::other(e)),
             None if hash.finish() != digest => Err(io::Error::other(Changed)),
@@ -74,7 +75,7 @@ pub(super) fn checked(
     stream.boxed()
 }
 
-fn too_slow() -> Refused {
+pub(super) fn too_slow() -> Refused {
     Refused::malformed("the body came too slowly")
 }
 
@@ -111,4 +112,34 @@ async fn hash(bytes: &Bytes) -> Result<[u8; 32], Refused> {
     let bytes = bytes.clone();
     let hashed = tokio::task::spawn_blocking(move || sha256(&bytes)).await;
     hashed.map_err(|_| Refused::new(Type::Stopping, "the server is going down"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(400);
+
+    /// A body of pieces, each of which comes after a pause; how it ends for who takes another pause before each.
+    async fn ends(comes: Duration, taken: Duration) -> io::Result<usize> {
+        let pieces = stream::unfold(0, move |n| async move {
+            tokio::time::sleep(comes).await;
+            (n < 4).then_some((Ok::<_, io::Error>(Bytes::from_static(b"four")), n + 1))
+        });
+        let digest = sha256(&b"four".repeat(4));
+        let mut body = checked(Body::from_stream(pieces), digest, WAIT, async { Ok(()) });
+        let mut length = 0;
+        while let Some(piece) = body.next().await {
+            length += piece?.len();
+            tokio::time::sleep(taken).await;
+        }
+        Ok(length)
+    }
+
+    #[tokio::test]
+    async fn only_the_time_that_a_body_takes_to_come_is_counted() {
+        assert_eq!(ends(Duration::ZERO, WAIT / 2).await.unwrap(), 16, "the store took twice the time in all");
+        let late = ends(WAIT / 2, Duration::ZERO).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+    }
 }

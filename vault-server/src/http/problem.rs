@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use vault_core::ledger::fold::Stop;
 use vault_policy::lang::{Bilingual, Lang};
 
-use super::body::{Changed, Ended, changed};
+use super::body::{Changed, Ended, changed, too_slow};
 use super::rights::Refusal;
 use super::trace;
 use super::waves::Broken;
@@ -158,6 +158,7 @@ impl From<&StoreError> for Refused {
             StoreError::Body { source, .. } if ended(source).is_some() => {
                 ended(source).cloned().unwrap_or_else(changed)
             }
+            StoreError::Body { source, .. } if source.kind() == std::io::ErrorKind::TimedOut => too_slow(),
             StoreError::Body { .. } | StoreError::BodyLength { .. } => {
                 Self::malformed("the body broke off, or has another length than its header says")
             }

@@ -6,6 +6,7 @@ use core::fmt;
 
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::pin::PinError;
+use vault_policy::Lang;
 
 /// What kind of failure it is. The number is the exit code and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Failure {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// The message in Chinese, where it came from elsewhere in both languages: said instead if that is the reader's language.
+    pub zh: Option<String>,
 }
 
 /// What a verb returns.
@@ -66,7 +69,7 @@ pub type Outcome<T> = Result<T, Failure>;
 impl Failure {
     /// A failure of a kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, zh: None }
     }
 
     /// Adds what to do about it.
@@ -76,10 +79,24 @@ impl Failure {
         self
     }
 
+    /// The same in Chinese.
+    #[must_use]
+    pub fn or_in_chinese(mut self, message: impl Into<String>) -> Self {
+        self.zh = Some(message.into());
+        self
+    }
+
+    /// The message in a language.
+    #[must_use]
+    pub fn say(&self, lang: Lang) -> &str {
+        self.zh.as_deref().filter(|_| lang == Lang::Zh).unwrap_or(&self.message)
+    }
+
     /// Says before the message where it happened.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.message = format!("{place}: {}", self.message);
+        self.zh = self.zh.map(|zh| format!("{place}：{zh}"));
         self
     }
 
@@ -129,16 +146,19 @@ impl std::error::Error for Failure {}
 impl From<PinError> for Failure {
     fn from(error: PinError) -> Self {
         Self::integrity(error.to_string()).hint(
-            "the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, an officer has to say so with a signed recovery",
+            "the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, an officer has to say so with a signed recovery (`seqvault recover LEDGER ENTRY --hash HASH --cut`)",
         )
     }
 }
 
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
-        let hint = match stop {
-            Stop::NeedsVersion { .. } => "install a newer seqvault",
-            _ => "run `seqvault verify` to see the entries around it, and ask an officer to settle it",
+        let hint = match &stop {
+            Stop::NeedsVersion { .. } => "install a newer seqvault".to_owned(),
+            Stop::Fork { ledger, seq, hash, .. } => format!(
+                "run `seqvault verify` to see the entries around it, and ask an officer to settle it: `seqvault recover {ledger} {seq} --hash {hash}`"
+            ),
+            _ => "run `seqvault verify` to see the entries around it, and ask an officer to settle it".to_owned(),
         };
         Self::integrity(stop.to_string()).hint(hint)
     }

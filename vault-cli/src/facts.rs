@@ -18,7 +18,7 @@ use crate::error::{Failure, Outcome};
 use crate::random;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
-use crate::state::{StateFolder, create_private};
+use crate::state::{StateFolder, create_private, replace};
 
 /// Longest facts or pack file that is read.
 const MAX_FILE: u64 = 1 << 20;
@@ -86,7 +86,43 @@ pub fn read<T: Kind>(path: &Path, lang: Lang) -> Outcome<T> {
 /// # Errors
 /// If it can't be read, or everything that is wrong with it, by line and field.
 pub fn read_pack(path: &Path, lang: Lang) -> Outcome<Pack> {
-    Pack::parse(&text(path)?).map_err(|problems| bad(path, &problems, lang))
+    read_pack_and_text(path, lang).map(|(pack, _)| pack)
+}
+
+/// As [`read_pack`], with the text that was read: what is kept of a pack is what was looked at.
+///
+/// # Errors
+/// As [`read_pack`].
+pub fn read_pack_and_text(path: &Path, lang: Lang) -> Outcome<(Pack, String)> {
+    let text = text(path)?;
+    let pack = Pack::parse(&text).map_err(|problems| bad(path, &problems, lang))?;
+    Ok((pack, text))
+}
+
+/// The packs of a folder that are what their names say: a file HASH.toml holds the pack of that hash. Others are left out, and said; a
+/// crash may have left a part of one.
+///
+/// # Errors
+/// If the folder can't be read.
+pub fn read_kept_packs(folder: &Path, lang: Lang) -> Outcome<Vec<Pack>> {
+    let mut packs = Vec::new();
+    for path in toml_files(folder)? {
+        let fits = |pack: &Pack| path.file_stem().is_some_and(|stem| stem.to_string_lossy() == pack.hash().to_string());
+        match read_pack(&path, lang) {
+            Ok(pack) if fits(&pack) => packs.push(pack),
+            Ok(_) | Err(_) => crate::output::warn(&match lang {
+                Lang::En => format!(
+                    "seqvault: {} is not the pack that its name says, and is left out: `seqvault pack set FILE` keeps it anew",
+                    path.display()
+                ),
+                Lang::Zh => format!(
+                    "seqvault：{} 与其文件名所示的规则包不符，不予使用：`seqvault pack set FILE` 可重新留存",
+                    path.display()
+                ),
+            }),
+        }
+    }
+    Ok(packs)
 }
 
 /// Reads every rule pack of a folder, by name.
@@ -94,6 +130,10 @@ pub fn read_pack(path: &Path, lang: Lang) -> Outcome<Pack> {
 /// # Errors
 /// If the folder or a pack can't be read, or one does not validate: a pack that is left out unseen might be the stricter one.
 pub fn read_packs(folder: &Path, lang: Lang) -> Outcome<Vec<Pack>> {
+    toml_files(folder)?.iter().map(|path| read_pack(path, lang)).collect()
+}
+
+fn toml_files(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let listed = fs::read_dir(folder).map_err(|e| Failure::file(folder, &e))?;
     let mut paths = Vec::new();
     for entry in listed {
@@ -103,7 +143,7 @@ pub fn read_packs(folder: &Path, lang: Lang) -> Outcome<Vec<Pack>> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| read_pack(path, lang)).collect()
+    Ok(paths)
 }
 
 /// A text file of a bearable length.
@@ -226,7 +266,7 @@ impl Stated {
     }
 }
 
-/// Writes a file that only the user can read; it must not be there.
+/// Writes a file that only the user can read; it must not be there, and what can't be written whole goes again.
 ///
 /// # Errors
 /// If it is there, or can't be written.
@@ -234,8 +274,11 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let write = || -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if written.is_err() {
+            let _ = fs::remove_file(path);
+        }
+        written
     };
     write().map_err(|e| {
         let failure = Failure::file(path, &e);
@@ -258,10 +301,12 @@ fn place(state: &StateFolder, hash: &Digest) -> PathBuf {
 pub fn keep_bytes(state: &StateFolder, bytes: &[u8]) -> Outcome<Digest> {
     let hash = Digest(vault_core::hazmat::kdf::sha256(bytes));
     let path = place(state, &hash);
-    if !path.exists() {
-        create_private(&state.path().join("facts"))?;
-        write_private(&path, bytes)?;
+    // A crash may have left a part of it under its name.
+    if fs::read(&path).is_ok_and(|there| there == bytes) {
+        return Ok(hash);
     }
+    create_private(&state.path().join("facts"))?;
+    replace(&path, bytes)?;
     Ok(hash)
 }
 
@@ -293,7 +338,9 @@ pub fn sealed_part(stated: &statement::Facts, file: Option<&Path>, state: &State
     let Some(hash) = commitment(stated) else { return Ok(None) };
     let path = place(state, &hash);
     match fs::read(&path) {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok(bytes) if vault_core::hazmat::kdf::sha256(&bytes) == hash.0 => Ok(Some(bytes)),
+        // A part of it, from a crash, is as good as none: whoever has the whole keeps it again.
+        Ok(_) => Ok(None),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::file(&path, &e)),
     }
@@ -338,6 +385,37 @@ pub struct Shown {
     answer: String,
     question: String,
     sealed: bool,
+}
+
+/// A field whose answer changes. Of a sealed one only that it does: what is said on the way ends up in logs.
+#[derive(Debug, Serialize)]
+pub struct Changed {
+    field: &'static str,
+    sealed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+impl Changed {
+    /// As it may be shown.
+    #[must_use]
+    pub fn of(change: &vault_policy::facts::Change) -> Self {
+        let sealed = change.field.seen == Seen::Sealed;
+        let show = |answer: &Answer| (!sealed).then(|| answer.show());
+        Self { field: change.field.path, sealed, before: show(&change.before), after: show(&change.after) }
+    }
+
+    /// In a line.
+    #[must_use]
+    pub fn say(&self, lang: Lang) -> String {
+        match (&self.before, &self.after, lang) {
+            (Some(before), Some(after), _) => format!("{}: {before} -> {after}", self.field),
+            (.., Lang::En) => format!("{}: (sealed) changed", self.field),
+            (.., Lang::Zh) => format!("{}：（密封）有变更", self.field),
+        }
+    }
 }
 
 /// Every field that was answered, by name.

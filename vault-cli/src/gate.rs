@@ -3,8 +3,7 @@
 //! What decides is `vault-policy`; nothing here makes a rule.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -29,7 +28,7 @@ use crate::marks;
 use crate::output;
 use crate::session::{ATTEMPTS, Session, Signer};
 use crate::settings::Globals;
-use crate::state::{StateFolder, create_private};
+use crate::state::{StateFolder, create_private, replace};
 
 /// The rule packs that this command can decide by: those inside the program, those given with `--packs`, those kept on this machine.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Packs {
         if let Ok(home) = globals.state() {
             let kept = home.path().join(KEPT);
             if kept.is_dir() {
-                packs.extend(facts::read_packs(&kept, globals.lang())?);
+                packs.extend(facts::read_kept_packs(&kept, globals.lang())?);
             }
         }
         Ok(packs)
@@ -71,10 +70,10 @@ impl Packs {
         self.0.iter()
     }
 
-    /// The newest of a name.
-    #[must_use]
-    pub fn named(&self, name: &str) -> Option<&Pack> {
-        self.0.iter().rev().find(|pack| pack.name() == name)
+    /// Those of a name, or the one whose hash begins so.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Pack> {
+        let is_hash = name.len() >= 16;
+        self.0.iter().filter(move |pack| pack.name() == name || (is_hash && pack.hash().to_string().starts_with(name)))
     }
 
     /// The one with a hash.
@@ -93,15 +92,14 @@ impl Packs {
 /// The folder of packs that were set from this machine.
 const KEPT: &str = "packs";
 
-/// Keeps a copy of a pack of one's own, so that this machine can decide by it without being told where it is.
+/// Keeps the text of a pack of one's own, as it was read, so that this machine can decide by it without being told where it is.
 ///
 /// # Errors
 /// If the state folder can't be written.
-pub fn keep_pack(home: &StateFolder, pack: &Pack, from: &Path) -> Outcome<()> {
+pub fn keep_pack(home: &StateFolder, pack: &Pack, text: &str) -> Outcome<()> {
     let folder = home.path().join(KEPT);
     create_private(&folder)?;
-    let path = folder.join(format!("{}.toml", pack.hash()));
-    fs::copy(from, &path).map(drop).map_err(|e| Failure::file(&path, &e))
+    replace(&folder.join(format!("{}.toml", pack.hash())), text.as_bytes())
 }
 
 /// The packs in force now, by name and hash.
@@ -546,25 +544,37 @@ async fn decide_placed(
 /// Takes back what was reserved for a grant that did not come to be; what can't be taken back is said.
 pub async fn cancel(session: &mut Session, signer: &Signer, dataset: &mut DatasetState, placed: &Placed) {
     for reservation in placed.each() {
-        if let Err(failure) = cancel_one(session, signer, dataset, reservation).await {
+        if let Err(failure) = take_back(session, signer, dataset, reservation, None).await {
             output::warn(&format!(
-                "seqvault: persons stay counted in {}, entry {}, although nothing was granted: {failure}",
-                reservation.ledger, reservation.seq
+                "seqvault: persons stay counted in {}, entry {}, although nothing was granted: {failure}; `seqvault subjects release {}` takes them back",
+                reservation.ledger,
+                reservation.seq,
+                dataset.id()
             ));
         }
     }
 }
 
-async fn cancel_one(
+/// Takes back a reservation that nothing rests on: cancels it in its dataset's ledger, unless that is done, and then the count follows.
+///
+/// # Errors
+/// If something rests on it, or the store fails.
+pub async fn take_back(
     session: &mut Session,
     signer: &Signer,
     dataset: &mut DatasetState,
     reservation: &Reservation,
+    cancelled: Option<Reservation>,
 ) -> Outcome<()> {
-    let body = Body::ReservationCancelled(ReservationCancelled { reservation: reservation.clone() });
-    let (seq, hash) = session.append_always(signer, dataset, &body).await?;
+    let cites = match cancelled {
+        Some(cites) => cites,
+        None => {
+            let body = Body::ReservationCancelled(ReservationCancelled { reservation: reservation.clone() });
+            let (seq, hash) = session.append_always(signer, dataset, &body).await?;
+            Reservation { hash, ledger: dataset.ledger(), seq }
+        }
+    };
     let LedgerId::Exposure(recipient) = &reservation.ledger else { return Ok(()) };
-    let cites = Reservation { hash, ledger: dataset.ledger(), seq };
     let body = Body::Released(Released { approval: None, cites, terms: ReleasedTerms { reserved: reservation.hash } });
     for _ in 0..ATTEMPTS {
         if session.append_exposure(signer, *recipient, body.clone()).await?.is_some() {

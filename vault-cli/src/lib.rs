@@ -12,6 +12,7 @@
 //! | know what this machine remembers | [`state`] |
 //! | read, keep and show facts; ask the rules | [`facts`], [`gate`] |
 
+pub mod acts;
 pub mod client;
 pub mod clock;
 pub mod command;

@@ -8,6 +8,7 @@ use vault_cli::command::{Command, zh};
 use vault_cli::error::{Failure, Kind, Outcome};
 use vault_cli::settings::{self, Globals};
 use vault_cli::{interrupt, output};
+use vault_policy::Lang;
 
 /// A vault for sequencing data that is shared between organisations.
 ///
@@ -25,24 +26,24 @@ struct Cli {
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(say_where));
-    let (json, outcome) = match parse() {
+    let (json, lang, outcome) = match parse() {
         Ok(cli) => {
-            let json = cli.globals.json;
+            let (json, lang) = (cli.globals.json, cli.globals.lang());
             // A panic is a failure like others: it has an exit code of the table, and cleanup has run.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli)))
                 .unwrap_or_else(|_| Err(Failure::new(Kind::Other, String::new())));
-            (json, outcome)
+            (json, lang, outcome)
         }
         Err(error) => match usage(&error) {
             Ok(code) => return code,
-            Err(failure) => (true, Err(failure)),
+            Err(failure) => (true, Lang::En, Err(failure)),
         },
     };
     #[cfg(all(debug_assertions, target_os = "linux"))]
     vault_cli::held::ends();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => ExitCode::from(output::report(&failure, json)),
+        Err(failure) => ExitCode::from(output::report(&failure, json, lang)),
     }
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 pub use vault_server::text::{bytes, time};
 
+use vault_policy::Lang;
+
 use crate::error::{Failure, Kind, Outcome};
 use crate::progress;
 
@@ -86,18 +88,18 @@ pub fn standard_output(error: &io::Error) -> Failure {
 
 /// Reports a failure and returns its exit code.
 #[must_use]
-pub fn report(failure: &Failure, json: bool) -> u8 {
+pub fn report(failure: &Failure, json: bool, lang: Lang) -> u8 {
     progress::end();
     if failure.message.is_empty() {
         return failure.kind as u8;
     }
     if json {
         let value = serde_json::json!({
-            "error": { "kind": failure.kind.name(), "message": failure.message, "hint": failure.hint }
+            "error": { "kind": failure.kind.name(), "message": failure.say(lang), "hint": failure.hint }
         });
         let _ = writeln!(io::stderr().lock(), "{value}");
     } else {
-        warn(&format!("seqvault: {}", failure.message));
+        warn(&format!("seqvault: {}", failure.say(lang)));
         if let Some(hint) = &failure.hint {
             warn(&format!("  {hint}"));
         }

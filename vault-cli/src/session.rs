@@ -4,6 +4,7 @@
 //! entry that was not read.
 
 mod exposure;
+mod recovery;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -206,8 +207,20 @@ impl Session {
     /// A dataset's state, freshly read.
     ///
     /// # Errors
-    /// If there is no such dataset, it is behind what was seen, or its ledger stops.
+    /// If there is no such dataset, it was deleted, it is behind what was seen, or its ledger stops.
     pub async fn dataset(&mut self, id: &DatasetId) -> Outcome<DatasetState> {
+        let state = self.dataset_even_if_deleted(id).await?;
+        match deleted(&state) {
+            Some(failure) => Err(failure),
+            None => Ok(state),
+        }
+    }
+
+    /// As [`Session::dataset`], for verbs that show a dataset which was deleted, or say what can still be said of it.
+    ///
+    /// # Errors
+    /// As [`Session::dataset`], but for a deleted one.
+    pub async fn dataset_even_if_deleted(&mut self, id: &DatasetId) -> Outcome<DatasetState> {
         let state = self.dataset_even_if_stopped(id).await?;
         match state.stop() {
             Some(stop) => Err(stop.clone().into()),
@@ -433,7 +446,7 @@ impl Session {
     pub async fn append(&mut self, signer: &Signer, dataset: &mut DatasetState, body: Body) -> Outcome<Landed> {
         let landed = self.append_only(signer, dataset, body).await?;
         if landed == Landed::Lost {
-            *dataset = self.dataset(&dataset.id().clone()).await?;
+            *dataset = self.dataset_even_if_deleted(&dataset.id().clone()).await?;
         }
         Ok(landed)
     }
@@ -487,6 +500,9 @@ impl Session {
 
     /// Signs a statement and folds it in, to see that it would count.
     async fn prepare(&mut self, signer: &Signer, dataset: &DatasetState, body: Body) -> Outcome<Prepared> {
+        if let Some(failure) = deleted(dataset).filter(|_| !DatasetState::stays_open_to(&body)) {
+            return Err(failure);
+        }
         let exposures = self.exposures_of(&cited_of(&body).into_iter().collect()).await?;
         let head = dataset.head();
         let seq = head.map_or(0, |h| h.seq + 1);
@@ -684,6 +700,18 @@ impl Session {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// The failure of whoever wants something of a dataset that was deleted; `None` if it was not.
+#[must_use]
+pub fn deleted(dataset: &DatasetState) -> Option<Failure> {
+    let deletion = dataset.deletion()?;
+    let (id, by, when) = (dataset.id(), &deletion.author, crate::output::time(deletion.time));
+    let why = if deletion.reason.is_empty() { String::new() } else { format!(": {}", deletion.reason) };
+    let failure = Failure::refused(format!("dataset {id} was deleted by {by} at {when}{why}"));
+    Some(failure.or_in_chinese(format!("数据集 {id} 已由 {by} 于 {when} 删除{why}")).hint(format!(
+        "its ledger stays: `seqvault log {id}` shows what was done with it, `seqvault dataset show {id}` who had it"
+    )))
 }
 
 /// The vault id that a ledger claims: the hash of its first entry.

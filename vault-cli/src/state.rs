@@ -172,11 +172,19 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Outcome<Option<T>> {
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
     let bytes = serde_json::to_vec_pretty(value).map_err(|e| Failure::new(Kind::Other, e.to_string()))?;
+    replace(path, &bytes)
+}
+
+/// Writes a file that only the user can read, whole or not at all: what was there before stays until the new one is on the disk.
+///
+/// # Errors
+/// If it can't be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
     let save = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         File::open(folder)?.sync_all()

@@ -103,24 +103,45 @@ impl Keys {
         self.0.last_key_value().map(|(generation, key)| (*generation, key)).ok_or_else(not_shared)
     }
 
-    /// Keeps something with a dataset, under the SHA-256 of what it is. What lies there already stays.
+    /// Keeps something with a dataset, under the SHA-256 of what it is. What lies there already stays, and is read back: its name can be
+    /// foretold, so it may be something else.
     ///
     /// # Errors
-    /// If it is too long or the store fails.
+    /// If it is too long, something else lies there, or the store fails.
     pub async fn keep(&self, session: &Session, dataset: &DatasetId, plain: &[u8]) -> Outcome<Digest> {
         let (generation, key) = self.newest()?;
         let hash = Digest(sha256(plain));
         let name = ObjectName::Kept { dataset: dataset.clone(), hash };
         if session.client.size(&name).await.map_err(failed(&name))?.is_some() {
-            return Ok(hash);
+            return self.is_kept(session, dataset, hash, &name).await;
         }
         let stored = key
             .keep(&session.scope(dataset), generation, plain, &mut random::system())
             .map_err(|e| Failure::usage(e.to_string()))?;
         match session.client.put_new(&name, Bytes::from(stored)).await {
+            Ok(()) => Ok(hash),
             // Another steward kept the same: other bytes, one content.
-            Ok(()) | Err(StoreError::Differs) => Ok(hash),
+            Err(StoreError::Differs) => self.is_kept(session, dataset, hash, &name).await,
             Err(e) => Err(failed(&name)(e)),
+        }
+    }
+
+    /// Whether what lies there is what its name says, as far as the signer's keys tell.
+    async fn is_kept(
+        &self,
+        session: &Session,
+        dataset: &DatasetId,
+        hash: Digest,
+        name: &ObjectName,
+    ) -> Outcome<Digest> {
+        let hint =
+            "somebody else put it there: whoever keeps the store removes the object, then run the same command again";
+        match self.read(session, dataset, &hash).await.map_err(|failure| failure.hint(hint))? {
+            Some(_) => Ok(hash),
+            None => Err(Failure::refused(format!(
+                "{name}: what lies there is kept under a key that is not sealed to this card"
+            ))
+            .hint("another steward shares the key: `seqvault subjects share`")),
         }
     }
 

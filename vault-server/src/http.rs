@@ -63,6 +63,7 @@ pub fn router(service: Service) -> Router {
         .route("/v1/datasets/{dataset}/delete-epochs", post(removals::delete_epochs))
         .route("/v1/datasets/{dataset}/sweep", post(removals::sweep))
         .route("/v1/datasets/{dataset}/delete-hidden", post(removals::delete_hidden))
+        .route("/v1/datasets/{dataset}/delete-all", post(removals::delete_all))
         .route("/v1/links", post(links::give))
         .route("/v1/doctor", post(doctor::examine))
         .route("/v1/openapi.json", get(openapi::document))

@@ -400,8 +400,16 @@ fn a_withdrawal_suspends_at_once_and_three_facts_follow() {
     gated.anna.ok(&["attest", RUN, "--scope", "all copies", "--document", "certificate.txt"]);
     assert_eq!(facts(&status(&gated.lab)), (true, 1, true));
     assert_eq!(gated.lab.ok(&["withdraw", RUN, "--status"])[0]["finished"], true);
-    let due = gated.lab.ok(&["due", RUN]);
-    assert!(due.as_array().unwrap().iter().all(|item| item["kind"] != "withdrawal"), "{due}");
+    // What it concerns is kept all the same, until it is deleted or what is left is stated.
+    let left = |person: &Person| -> Vec<Value> {
+        let due = person.ok(&["due", RUN]);
+        due.as_array().unwrap().iter().filter(|item| item["kind"] == "withdrawal").cloned().collect()
+    };
+    let [kept] = &left(&gated.lab)[..] else { panic!("{:?}", left(&gated.lab)) };
+    assert!(kept["what"].as_str().unwrap().contains("dataset delete run-42") && kept["member"].is_null(), "{kept}");
+    gated.rewrite("run.toml", "count = 100", "count = 99");
+    gated.lab.ok(&["dataset", "amend", RUN, "--facts", "run.toml", "--why", "one was taken out"]);
+    assert_eq!(left(&gated.lab), Vec::<Value>::new());
 }
 
 #[test]

@@ -13,10 +13,12 @@
     reason = "tests may unwrap, index and say what they do"
 )]
 
+mod acts;
 mod ask;
 mod bad_input;
 mod counting;
 mod crash;
+mod deletion;
 mod former;
 mod gate;
 mod left_out;

@@ -262,6 +262,12 @@ impl Client for Faulty {
         self.end(call, result).await
     }
 
+    async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed> {
+        let call = self.begin(false).await?;
+        let result = self.inner.delete_dataset(dataset).await;
+        self.end(call, result).await
+    }
+
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.withdraw(name).await;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, UploadId};
 use vault_core::layout::ObjectName;
-use vault_policy::Pack;
+use vault_policy::{Lang, Pack};
 use vault_server::store::{self, ProbeError, S3Location, Store};
 use vault_server::vault::{
     self, AppendError, InitError, LedgerError, OpenError, PutError, RemoveError, StateError, Vault,
@@ -170,8 +170,11 @@ fn append(error: AppendError) -> Failure {
         AppendError::State(e) => state(e),
         AppendError::TooLong => Failure::usage(text),
         AppendError::NotNext { .. } => Failure::new(Kind::Conflict, text),
-        AppendError::Gate { .. } => {
-            Failure::refused(text).hint("`seqvault decide` explains what the rules in force ask for")
+        AppendError::Gate { ref ledger, seq, ref refusal } => {
+            let why = refusal.text();
+            Failure::refused(text)
+                .or_in_chinese(format!("账本 {ledger} 第 {seq} 条被拒绝：{}", why.say(Lang::Zh)))
+                .hint("`seqvault decide` explains what the rules in force ask for")
         }
         _ => Failure::refused(text),
     }
@@ -181,9 +184,10 @@ fn remove(error: RemoveError) -> Failure {
     let text = error.to_string();
     match error {
         RemoveError::State(e) => state(e),
-        RemoveError::UnknownUpload { .. } | RemoveError::OpenUpload { .. } | RemoveError::CommittedUpload { .. } => {
-            Failure::refused(text)
-        }
+        RemoveError::UnknownUpload { .. }
+        | RemoveError::OpenUpload { .. }
+        | RemoveError::CommittedUpload { .. }
+        | RemoveError::NotDeleted { .. } => Failure::refused(text),
         _ => Failure::integrity(text),
     }
 }
@@ -288,6 +292,10 @@ impl Client for Local {
 
     async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
         self.vault.delete_hidden(dataset).await.map_err(remove)
+    }
+
+    async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed> {
+        self.vault.delete_dataset(dataset).await.map_err(remove)
     }
 
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {

@@ -85,6 +85,9 @@ pub trait Client: PackStore {
     /// Deletes the packs of removed and superseded manifests; how many objects went.
     async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed>;
 
+    /// Deletes whatever a dataset that a statement deleted still holds; how many objects went.
+    async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed>;
+
     /// Deletes a sealed object that no statement names.
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed>;
 

@@ -52,7 +52,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let document = args.document.as_deref().map(facts::document_hash).transpose()?;
     let mut session = Session::open(globals).await?;
-    let mut dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset_even_if_deleted(&args.dataset).await?;
     let me = session.member_of(&globals.card()?)?;
     let member = args.member.unwrap_or(me);
     if !dataset.grants().contains_key(&member) {

@@ -1,6 +1,7 @@
 //! `seqvault dataset`: units of sharing. Spec 5.3.
 
 mod amend;
+pub(crate) mod delete;
 mod facts;
 mod grade;
 
@@ -70,6 +71,11 @@ enum Verb {
         after_help = "Examples:\n  seqvault dataset amend run-42 --facts run-42.toml --why \"ethics approval renewed\"\n  seqvault dataset amend run-42 --level 4 --why \"regraded\""
     )]
     Amend(amend::Amend),
+    /// Delete a dataset for ever: its keys, tables, manifests and packs; its ledger stays (stewards)
+    #[command(
+        after_help = "Examples:\n  seqvault dataset delete run-42 --reason \"retention is over\" --dry-run\n  seqvault dataset delete run-42 --reason \"retention is over\"\n  seqvault dataset delete run-42 --terms run-42-delete.terms.json    (what was proposed, once it is approved)\n\nThe statement comes first, then what it allows. Run again, it goes on where it stopped. What recipients downloaded stays with them: each attests its destruction with `seqvault attest`."
+    )]
+    Delete(delete::Delete),
     /// Show a dataset: who may read, epochs, uploads
     #[command(after_help = "Example:\n  seqvault dataset show run-42")]
     Show {
@@ -127,6 +133,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         Verb::Facts(args) => facts::show(globals, &mut session, args).await,
         Verb::Confirm(args) => grade::confirm(globals, &mut session, args).await,
         Verb::Amend(args) => amend::run(globals, &mut session, args).await,
+        Verb::Delete(args) => delete::run(globals, &mut session, args).await,
         Verb::Show { dataset } => show(globals, &mut session, &dataset).await,
         Verb::List => list(globals, &mut session).await,
     }
@@ -147,6 +154,8 @@ struct Created {
 struct First {
     stated: Stated,
     level: u64,
+    /// All answers, where they are of the rules' form.
+    facts: Option<Dataset>,
 }
 
 impl First {
@@ -157,7 +166,7 @@ impl First {
         let path = match &args.facts {
             Some(path) if raw(path) && !gated => {
                 let stated = Stated { stated: read_facts(path)?, sealed: None };
-                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL) });
+                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL), facts: None });
             }
             Some(path) if raw(path) => {
                 return Err(Failure::usage(match lang {
@@ -179,7 +188,7 @@ impl First {
                     });
                 }
                 let stated = Stated { stated: Facts::default(), sealed: None };
-                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL) });
+                return Ok(Self { stated, level: args.level.unwrap_or(DEFAULT_LEVEL), facts: None });
             }
         };
         let facts: Dataset = crate::facts::read(path, lang)?;
@@ -187,7 +196,7 @@ impl First {
         if let Some(said) = grade::too_low(&facts, level, lang) {
             out.note(&said);
         }
-        Ok(Self { stated: crate::facts::split(&facts, lang)?, level })
+        Ok(Self { stated: crate::facts::split(&facts, lang)?, level, facts: Some(facts) })
     }
 }
 
@@ -210,7 +219,10 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
     let begun = unfinished(session, &me, &args, &first, &title).await?;
     let signer = session.signer(globals)?;
     let mut state = match begun {
-        Some(state) => state,
+        Some(state) => {
+            keep_begun(globals, &state, &first, args.save_sealed.as_deref())?;
+            state
+        }
         None => {
             first.stated.share(globals, session, &signer, &args.dataset, args.save_sealed.as_deref()).await?;
             first_entry(session, &signer, &args, &first, title, recovery).await?
@@ -236,6 +248,39 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
             made.dataset, made.level, made.steward
         )
     })
+}
+
+/// Saves the sealed part that the dataset's statement commits to, which is not the one of this run: its salt is another. If the answers are
+/// others as well, that is said.
+fn keep_begun(globals: &Globals, state: &DatasetState, first: &First, copy: Option<&std::path::Path>) -> Outcome<()> {
+    let (lang, home) = (globals.lang(), globals.state()?);
+    let Some(facts) = &first.facts else { return Ok(()) };
+    if let Some(copy) = copy {
+        let sealed = crate::facts::sealed_part(state.facts(), None, &home)?.ok_or_else(|| {
+            Failure::not_found(match lang {
+                Lang::En => "the sealed part of the facts, which an earlier run stated, is not on this machine",
+                Lang::Zh => "先前运行所陈述事实的密封部分不在本机",
+            })
+            .hint(
+                "run the same command without --save-sealed; `seqvault dataset facts --open` reads it where it is kept",
+            )
+        })?;
+        crate::facts::write_private(copy, &sealed)?;
+    }
+    let known = crate::facts::known::<Dataset>(state.id().as_str(), state.facts(), None, &home, lang)?;
+    if known.whole && known.facts != *facts {
+        output::warn(&match lang {
+            Lang::En => format!(
+                "warning: an earlier run stated other sealed answers, and those count: `seqvault dataset amend {} --facts FILE` states these",
+                state.id()
+            ),
+            Lang::Zh => format!(
+                "警告：先前运行陈述的密封答案与此不同，以先前者为准：可用 `seqvault dataset amend {} --facts FILE` 变更",
+                state.id()
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// The dataset that this command created before it was interrupted: mine, with the same words, an uploader still missing.
@@ -293,7 +338,7 @@ async fn first_entry(
     };
     if let Err(failure) = seals.write(session).await {
         // A server takes no seals for the first epoch of a dataset that somebody else made meanwhile.
-        let lost = failure.kind == Kind::Refused && session.dataset(&args.dataset).await.is_ok();
+        let lost = failure.kind == Kind::Refused && session.dataset_even_if_deleted(&args.dataset).await.is_ok();
         return Err(if lost { taken(&args.dataset) } else { failure });
     }
     match session.create_dataset(signer, &args.dataset, Body::DatasetCreated(body)).await? {
@@ -363,6 +408,7 @@ struct Shown {
     closed: u64,
     stale: bool,
     deleted: bool,
+    deletion: Option<ShownDeletion>,
     uploads: Uploads,
     manifests: usize,
     files: u64,
@@ -374,6 +420,14 @@ struct Shown {
     against_rules: Vec<String>,
     withdrawals: Vec<super::withdraw::Shown>,
     attestations: usize,
+}
+
+#[derive(Serialize)]
+struct ShownDeletion {
+    entry: u64,
+    time: u64,
+    author: MemberId,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -394,9 +448,11 @@ struct Uploads {
 }
 
 async fn show(globals: &Globals, session: &mut Session, id: &DatasetId) -> Outcome<()> {
-    let state = session.dataset(id).await?;
+    let state = session.dataset_even_if_deleted(id).await?;
     let mut shown = shown(session, &state);
-    shown.against_rules = super::due::against_rules(globals, session, &state).await?;
+    if !state.is_deleted() {
+        shown.against_rules = super::due::against_rules(globals, session, &state).await?;
+    }
     globals.output().result(&shown, || shown_text(&shown, globals.lang()))
 }
 
@@ -441,6 +497,12 @@ fn shown(session: &Session, state: &DatasetState) -> Shown {
         closed: state.closed(),
         stale: state.is_stale(vault, at),
         deleted: state.is_deleted(),
+        deletion: state.deletion().map(|deletion| ShownDeletion {
+            entry: deletion.seq,
+            time: deletion.time,
+            author: deletion.author.clone(),
+            reason: deletion.reason.clone(),
+        }),
         uploads,
         manifests: visible().count(),
         files: visible().map(|m| m.signed.files - (m.removed_files.len() as u64).min(m.signed.files)).sum(),
@@ -474,15 +536,21 @@ fn shown_text(s: &Shown, lang: Lang) -> String {
         s.epoch,
         output::time(s.epoch_opened),
         if s.closed < s.epoch { ", rotation not finished (`seqvault rotate`)" } else { "" },
-        if s.stale { ", stale: uploads wait for `seqvault rotate`" } else { "" },
+        if s.stale && !s.deleted { ", stale: uploads wait for `seqvault rotate`" } else { "" },
         s.files,
         s.manifests,
         output::bytes(s.bytes),
         s.uploads.open,
         s.entries,
     );
-    if s.deleted {
-        text.push_str("\n  deleted");
+    if let Some(deletion) = &s.deletion {
+        let (by, when, why) = (&deletion.author, output::time(deletion.time), &deletion.reason);
+        text.push_str(&match lang {
+            Lang::En => {
+                format!("\n  DELETED by {by} at {when}: {why}; what is above and below is what its ledger tells")
+            }
+            Lang::Zh => format!("\n  已删除：{by}，{when}，理由：{why}；上下所示为其账本所载"),
+        });
     }
     for (member, grant) in &s.grants {
         let cards = if grant.cards == 1 { "1 card" } else { &format!("{} cards", grant.cards) };
@@ -512,6 +580,7 @@ struct Listed {
     stale: bool,
     grants: usize,
     mine: String,
+    deleted: bool,
 }
 
 async fn list(globals: &Globals, session: &mut Session) -> Outcome<()> {
@@ -520,23 +589,29 @@ async fn list(globals: &Globals, session: &mut Session) -> Outcome<()> {
     for state in session.datasets().await? {
         let s = shown(session, &state);
         let mine = me.as_ref().and_then(|m| s.grants.get(m)).map_or_else(String::new, |g| g.status.clone());
+        let mine = if s.deleted { String::new() } else { mine };
         listed.push(Listed {
             dataset: s.dataset,
             title: s.title,
             level: s.level,
-            files: s.files,
-            bytes: s.bytes,
+            files: if s.deleted { 0 } else { s.files },
+            bytes: if s.deleted { 0 } else { s.bytes },
             epoch: s.epoch,
-            stale: s.stale,
-            grants: s.grants.values().filter(|g| g.current).count(),
+            stale: s.stale && !s.deleted,
+            grants: if s.deleted { 0 } else { s.grants.values().filter(|g| g.current).count() },
             mine,
+            deleted: s.deleted,
         });
     }
     globals.output().result(&listed, || {
         let rows: Vec<Vec<String>> = listed
             .iter()
             .map(|d| {
-                let epoch = if d.stale { format!("{} (stale)", d.epoch) } else { d.epoch.to_string() };
+                let epoch = match (d.deleted, d.stale) {
+                    (true, _) => "deleted".to_owned(),
+                    (false, true) => format!("{} (stale)", d.epoch),
+                    (false, false) => d.epoch.to_string(),
+                };
                 let (files, size, readers) = (d.files.to_string(), output::bytes(d.bytes), d.grants.to_string());
                 vec![
                     d.dataset.to_string(),

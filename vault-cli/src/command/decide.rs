@@ -141,7 +141,11 @@ async fn imagined(
     }
     .map_err(|e| failed(args.member.as_str(), e))?;
     let grant = Stated::grant(grant).map_err(|e| failed("grant", e))?;
-    let named = args.pack.iter().map(|name| super::pack::find(packs, name, lang)).collect::<Outcome<Vec<Pack>>>()?;
+    let named = args
+        .pack
+        .iter()
+        .map(|name| super::pack::find(packs, name, lang).map(|found| found.pack))
+        .collect::<Outcome<Vec<Pack>>>()?;
     let asked: Vec<&Pack> = if named.is_empty() {
         in_force(&session.vault, session.vault.last_seq(), packs.as_slice()).map_err(|e| gate::refused(&e, lang))?
     } else {

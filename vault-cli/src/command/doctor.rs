@@ -239,7 +239,7 @@ async fn close_upload(
     upload: UploadId,
     report: &mut Report,
 ) -> Outcome<()> {
-    let mut state = session.dataset(dataset).await?;
+    let mut state = session.dataset_even_if_deleted(dataset).await?;
     let reason = Text::parse("past its end").map_err(|e| Failure::usage(e.to_string()))?;
     let body = Body::UploadClosed(UploadClosed { reason, upload });
     match session.append_always(signer, &mut state, &body).await {
@@ -287,7 +287,7 @@ fn no_list(failure: Failure) -> Failure {
 async fn hashes_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Vec<EntryHash>> {
     match ledger {
         LedgerId::Vault => Ok(session.vault.judged().iter().map(|judged| judged.hash).collect()),
-        LedgerId::Dataset(id) => match session.dataset(id).await {
+        LedgerId::Dataset(id) => match session.dataset_even_if_deleted(id).await {
             Err(failure) if matches!(failure.kind, Kind::Integrity | Kind::NotFound) && !session.has_seen(ledger) => {
                 Ok(Vec::new())
             }

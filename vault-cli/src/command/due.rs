@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
+use vault_core::ledger::exposure::Exposures;
 use vault_policy::day::Day;
 use vault_policy::facts::{Answer, Value};
 use vault_policy::gate::{Input, Standing};
@@ -13,6 +14,7 @@ use vault_policy::ledger::{self, Stand};
 use vault_policy::{Dataset, Lang};
 
 use super::dataset::level_asked;
+use super::subjects::Unused;
 use super::suspend::names;
 use super::{waiting, withdraw};
 use crate::error::Outcome;
@@ -61,6 +63,7 @@ enum Due {
     Rules,
     Ended,
     Withdrawal,
+    Counted,
     Rotate,
     Ends,
     Approve,
@@ -77,6 +80,8 @@ impl Due {
             (Self::Ended, Lang::Zh) => "已届满",
             (Self::Withdrawal, Lang::En) => "withdrawal",
             (Self::Withdrawal, Lang::Zh) => "撤回",
+            (Self::Counted, Lang::En) => "counted",
+            (Self::Counted, Lang::Zh) => "计数",
             (Self::Rotate, Lang::En) => "rotate",
             (Self::Rotate, Lang::Zh) => "轮换",
             (Self::Ends, Lang::En) => "ends",
@@ -112,17 +117,24 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     } else {
         let mut states = Vec::new();
         for id in &args.datasets {
-            states.push(session.dataset(id).await?);
+            states.push(session.dataset_even_if_deleted(id).await?);
         }
         states
     };
     let counted = states.iter().flat_map(ledger::counted_in).collect();
     let exposures = session.exposures_of(&counted).await?;
     let mut items = Vec::new();
-    for state in states.iter().filter(|state| !state.is_deleted()) {
+    for state in &states {
+        if state.is_deleted() {
+            withdrawals(state, &look, &mut items);
+            continue;
+        }
         let standing = ledger::standing(&session.vault, &exposures, state, session.at(), packs.as_slice())
             .map_err(|e| gate::refused(&e, look.lang))?;
         of_dataset(&session, state, &standing, &look, &mut items);
+        withdrawals(state, &look, &mut items);
+        counted_for_nothing(&exposures, state, &look, &mut items);
+        approvals(&mut session, &packs, state, &look, &mut items).await?;
     }
     items.sort_by(|a, b| (a.kind, a.when, &a.dataset, &a.member).cmp(&(b.kind, b.when, &b.dataset, &b.member)));
     globals.output().result(&items, || text_of(&items, look.lang))?;
@@ -175,23 +187,8 @@ fn of_dataset(session: &Session, state: &DatasetState, standing: &[Stand], look:
         let kind = if end.when <= look.now { Due::Ended } else { Due::Ends };
         add(kind, Some(&end.member), Some(end.when), end.fact.as_deref(), end.what);
     }
-    for one in withdraw::shown(state).iter().filter(|one| !one.finished) {
-        for member in &one.members {
-            let what = withdraw::three(member, look.lang);
-            add(Due::Withdrawal, Some(&member.member), Some(one.time), None, what);
-        }
-    }
     if let Some((when, what)) = rotation(session, state, look) {
         add(Due::Rotate, None, when, None, what);
-    }
-    for one in waiting::of_dataset(session, state) {
-        let proposal: String = one.proposal.to_string().chars().take(16).collect();
-        let (given, needed, who) = (one.approved_by.len(), one.needed, names(&one.approved_by));
-        let what = match look.lang {
-            Lang::En => format!("proposal {proposal}: {given} of {needed} approvals {who}"),
-            Lang::Zh => format!("提案 {proposal}：已有 {given}/{needed} 人批准 {who}"),
-        };
-        add(Due::Approve, None, Some(one.ends), None, what);
     }
     let Ok(facts) = Dataset::from_statement(state.facts()) else { return };
     let asked = level_asked(&facts);
@@ -214,6 +211,72 @@ fn of_dataset(session: &Session, state: &DatasetState, standing: &[Stand], look:
         };
         add(Due::Report, None, Some(when), None, what.to_owned());
     }
+}
+
+/// What has not followed from withdrawals yet: of each member the three facts, and what is still kept.
+fn withdrawals(state: &DatasetState, look: &Look, items: &mut Vec<Item>) {
+    let id = state.id();
+    let mut add = |member: Option<&MemberId>, when: u64, what: String| {
+        let (dataset, member, when) = (Some(id.clone()), member.cloned(), Some(when));
+        items.push(Item { dataset, kind: Due::Withdrawal, member, when, fact: None, what });
+    };
+    for one in withdraw::shown(state) {
+        if !one.finished {
+            for member in &one.members {
+                add(Some(&member.member), one.time, withdraw::three(member, look.lang));
+            }
+        }
+        if one.kept {
+            let what = match look.lang {
+                Lang::En => format!(
+                    "what it concerns is still kept: `seqvault dataset delete {id}`; or `seqvault rm {id} …`, and `dataset amend` states what is left"
+                ),
+                Lang::Zh => format!(
+                    "所涉数据仍在保存：`seqvault dataset delete {id}`；或 `seqvault rm {id} …` 后以 `dataset amend` 陈述余下的内容"
+                ),
+            };
+            add(None, one.time, what);
+        }
+    }
+}
+
+/// Persons who are counted although nothing was granted, for so long that nobody is at work on it.
+fn counted_for_nothing(exposures: &Exposures, state: &DatasetState, look: &Look, items: &mut Vec<Item>) {
+    let old = Unused::of(exposures, state).into_iter().filter(|one| one.added > 0 && one.is_old(look.now));
+    items.extend(old.map(|one| {
+        let (id, added, author, entry, ledger) = (state.id(), one.added, &one.author, one.entry, &one.ledger);
+        let what = match look.lang {
+            Lang::En => format!(
+                "{added} person(s) counted by {author} for nothing (entry {entry} of {ledger}): `seqvault subjects release {id}`"
+            ),
+            Lang::Zh => {
+                format!("{author} 登记的 {added} 人未用于授权（{ledger} 第 {entry} 条）：`seqvault subjects release {id}`")
+            }
+        };
+        let (dataset, member) = (Some(id.clone()), Some(one.member));
+        Item { dataset, kind: Due::Counted, member, when: Some(one.time), fact: None, what }
+    }));
+}
+
+/// Proposals that wait.
+async fn approvals(
+    session: &mut Session,
+    packs: &Packs,
+    state: &DatasetState,
+    look: &Look,
+    items: &mut Vec<Item>,
+) -> Outcome<()> {
+    for one in waiting::of_dataset(session, packs, state, look.lang).await? {
+        let proposal: String = one.proposal.to_string().chars().take(16).collect();
+        let (given, needed, who, act) = (one.approved_by.len(), one.needed, names(&one.approved_by), one.act);
+        let what = match look.lang {
+            Lang::En => format!("proposal {proposal} ({act}): {given} of {needed} approvals {who}"),
+            Lang::Zh => format!("提案 {proposal}（{act}）：已有 {given}/{needed} 人批准 {who}"),
+        };
+        let (dataset, when) = (Some(state.id().clone()), Some(one.ends));
+        items.push(Item { dataset, kind: Due::Approve, member: None, when, fact: None, what });
+    }
+    Ok(())
 }
 
 /// What the rules now say against a grant that stands.

@@ -14,7 +14,9 @@ use vault_core::ledger::statement::{Approval, Body, Facts, GrantTerms, Granted};
 use vault_policy::{Grant, Lang};
 
 use super::member::{no_member, text};
-use super::propose::{self, Approvals};
+use super::propose;
+use super::subjects;
+use crate::acts::{Approvals, Place};
 use crate::error::{Failure, Kind, Outcome};
 use crate::facts;
 use crate::gate::{self, Answer, Packs, Placed, UseArgs};
@@ -138,14 +140,14 @@ impl Plan {
         session: &mut Session,
         packs: &Packs,
         dataset: &DatasetState,
-        file: &TermsFile,
+        terms: &GrantTerms,
     ) -> Outcome<Self> {
         let mut answer = None;
         if gate::is_gated(&session.vault) {
-            let (member, facts) = (file.member(), &file.terms.facts);
+            let (member, facts) = (&terms.member, &terms.facts);
             answer = Some(gate::foresee(session, packs, dataset, member, facts, globals.lang()).await?);
         }
-        Ok(Self { terms: file.terms.clone(), stated: None, answer })
+        Ok(Self { terms: terms.clone(), stated: None, answer })
     }
 
     /// Keeps the sealed part of the facts, and says where.
@@ -215,24 +217,29 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let cards = check_member(&session, &member)?;
     let file = match &args.terms {
         Some(path) => {
-            let file = TermsFile::read(path, session.vault.id(), &id, lang)?;
-            if *file.member() != member {
+            let (file, terms) = TermsFile::of_grant(path, session.vault.id(), &id, lang)?;
+            if terms.member != member {
                 return Err(Failure::usage(format!(
                     "{}: terms for {}, and not for {member}",
                     path.display(),
-                    file.member()
+                    terms.member
                 )));
             }
-            Some((file, path.clone()))
+            Some((file, terms, path.clone()))
         }
         None => None,
     };
     check_author(&session, globals, &dataset)?;
     let plan = match &file {
-        Some((file, _)) => Plan::proposed(globals, &mut session, &packs, &dataset, file).await?,
+        Some((_, terms, _)) => Plan::proposed(globals, &mut session, &packs, &dataset, terms).await?,
         None => Plan::of(globals, &mut session, &packs, &dataset, &member, &args.r#use).await?,
     };
     plan.explain(globals, &id)?;
+    // Known before anybody is counted.
+    let expires = plan.answer.as_ref().and_then(|answer| answer.decision.expires);
+    if let Some(last) = expires.filter(|last| ends_later(&plan.terms, *last)) {
+        return Err(too_late(&id, &member, last, lang));
+    }
     if plan.answer.is_none() && !gate::is_gated(&session.vault) {
         out.note(match lang {
             Lang::En => {
@@ -247,10 +254,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         .map_or_else(|| gate::genesis_approvals(&session.vault, &dataset), |answer| answer.approvals);
     let me = session.member_of(&globals.card()?)?;
     let approvals = match &file {
-        Some((file, path)) => {
-            let found = propose::approvals(&session, &dataset, file, path, args.proposal.as_deref(), &me, lang)?;
+        Some((file, _, path)) => {
+            let named = args.proposal.as_deref();
+            let found = Place::Dataset(&dataset).approvals(&session, file, path, named, &me, lang)?;
             if !args.dry_run {
-                found.suffice(&session, &dataset, &me, needed, lang)?;
+                found.suffice(needed, lang)?;
             }
             Some(found)
         }
@@ -328,7 +336,9 @@ async fn grant(
     let granted = attempt(session, signer, dataset, wanted, &mut placed).await;
     if let Err(failure) = &granted {
         // A store that failed may have taken the grant, which then rests on what was reserved.
-        if placed != Placed::default() && failure.kind != Kind::Storage {
+        if failure.kind == Kind::Storage {
+            subjects::stay_counted(dataset.id(), &placed, wanted.lang);
+        } else if placed != Placed::default() {
             gate::cancel(session, signer, dataset, &placed).await;
         }
     }
@@ -369,9 +379,8 @@ async fn attempt(
         if let Some(packs) = wanted.packs {
             let (member, facts) = (&terms.member, &terms.facts);
             let decision = gate::settle(session, signer, packs, dataset, member, facts, placed, wanted.lang).await?;
-            if decision.expires.is_some_and(|last| terms.ends.is_none_or(|ends| ends > last)) {
-                return Err(Failure::new(Kind::Conflict, "an end of the grant was moved forward meanwhile")
-                    .hint("run the same command again"));
+            if let Some(last) = decision.expires.filter(|last| ends_later(terms, *last)) {
+                return Err(too_late(dataset.id(), &terms.member, last, wanted.lang));
             }
             trace = Some(decision.trace.stated().clone());
             decided_at = session.vault.head();
@@ -394,6 +403,26 @@ async fn attempt(
     }
     Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
         .hint("run the same command again"))
+}
+
+fn ends_later(terms: &GrantTerms, last: u64) -> bool {
+    terms.ends.is_none_or(|ends| ends > last)
+}
+
+/// What was proposed, or planned a moment ago, ends later than the rules allow by now.
+fn too_late(dataset: &DatasetId, member: &MemberId, last: u64, lang: Lang) -> Failure {
+    let last = output::time(last);
+    Failure::new(
+        Kind::Conflict,
+        match lang {
+            Lang::En => format!("the grant would end later than {last}, by which the rules now want it to end"),
+            Lang::Zh => format!("授权的终止时间晚于规则现在要求的 {last}"),
+        },
+    )
+    .hint(match lang {
+        Lang::En => format!("without --terms run the same command again; what was proposed has to be proposed anew: `seqvault propose {dataset} {member} …`"),
+        Lang::Zh => format!("未用 --terms 时请再次运行同一命令；已提案的须重新提案：`seqvault propose {dataset} {member} …`"),
+    })
 }
 
 /// Somebody else decided about the same member meanwhile: a revocation must not be undone by a grant that knew nothing of it.

@@ -1,7 +1,7 @@
 //! `seqvault init`: a new vault; the caller becomes its first officer. Spec 5.2, `genesis`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,9 +15,9 @@ use vault_core::ledger::statement::{
     Algorithms, ApprovalCounts, Body, Entry, Genesis, GenesisMember, PackSet, Role, RoleSet, Said, Statement,
 };
 use vault_core::ledger::vault::VaultState;
-use vault_policy::Pack;
 
 use super::member::{InfoArgs, read_card};
+use super::pack::Found;
 use crate::client::{Append, Client};
 use crate::clock;
 use crate::error::{Failure, Kind, Outcome};
@@ -100,7 +100,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if approvals == [0; 5] && !args.two_person {
         out.note("warning: no act needs a second person in this vault (--two-person, --approvals)");
     }
-    if pack.is_none() {
+    if let Some(found) = &pack {
+        found.tell(globals.lang());
+    } else {
         out.note("warning: no rule pack is in force: nothing is checked before a key is sealed; `seqvault pack set cn-sequencing`");
     }
     let custodian = globals.unlock()?;
@@ -140,7 +142,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let vault = session::fold_vault(client.as_ref(), &id, &entries).await?;
     let mut session = Session::begin(client, state, vault)?;
     if let Some(pack) = &pack {
-        set_pack(globals, &mut session, &signer, pack, args.pack.as_deref(), &packs).await?;
+        set_pack(globals, &mut session, &signer, pack, &packs).await?;
     }
     if !args.officer_only {
         let role = RoleSet { dataset: None, member: args.member.clone(), on: true, role: Role::Creator };
@@ -152,7 +154,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         suite: card.suite().id(),
         officer: args.member,
         recovery_cards: args.recovery.len(),
-        pack: pack.as_ref().map(|pack| pack.name().to_owned()),
+        pack: pack.as_ref().map(|found| found.pack.name().to_owned()),
         approvals,
     };
     out.result(&made, || {
@@ -169,15 +171,15 @@ async fn set_pack(
     globals: &Globals,
     session: &mut Session,
     signer: &Signer,
-    pack: &Pack,
-    named: Option<&str>,
+    found: &Found,
     packs: &Packs,
 ) -> Outcome<()> {
+    let pack = &found.pack;
     if gate::in_force(&session.vault).iter().any(|(name, hash)| name == pack.name() && *hash == pack.hash()) {
         return Ok(());
     }
-    if packs.by_hash(&pack.hash()).is_none() {
-        gate::keep_pack(&globals.state()?, pack, Path::new(named.unwrap_or_default()))?;
+    if let (None, Some(text)) = (packs.by_hash(&pack.hash()), &found.text) {
+        gate::keep_pack(&globals.state()?, pack, text)?;
     }
     let name = super::member::text("the pack's name", pack.name())?;
     session.append_vault(signer, &Body::PackSet(PackSet { hash: pack.hash(), name, on: true })).await.map(drop)

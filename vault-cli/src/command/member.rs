@@ -10,19 +10,21 @@ use vault_core::ids::{CardId, DatasetId, MemberId};
 use vault_core::json::B64;
 use vault_core::ledger::dataset::{DatasetState, GrantStatus};
 use vault_core::ledger::statement::{
-    Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberAmended, MemberEnrolled,
-    MemberRetired, OfficerRecovered, OrganisationKind, Role, RoleSet, Text, UploaderSet,
+    Approval, Body, CardAdded, CardAddedTerms, CardRetired, Empty, Facts, Info, Jurisdiction, MemberAmended,
+    MemberEnrolled, MemberRetired, OfficerRecovered, OrganisationKind, Role, RoleSet, Text, UploaderSet,
 };
 use vault_core::ledger::vault::{Member, VaultState};
 use vault_policy::{Lang, Member as MemberFacts};
 
 use super::join::Invitation;
+use crate::acts::{self, Place};
 use crate::client::remote;
 use crate::error::{Failure, Kind, Outcome};
 use crate::facts;
 use crate::output;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
+use crate::terms::{CARD_ADDED, Terms, TermsFile};
 
 /// Largest card file that is read.
 const MAX_CARD_FILE: u64 = 64 << 10;
@@ -75,7 +77,9 @@ enum Verb {
         member: MemberId,
     },
     /// Add a further card to a member: a device, a colleague
-    #[command(after_help = "Example:\n  seqvault member add-key anna --card anna-desktop.card")]
+    #[command(
+        after_help = "Examples:\n  seqvault member add-key anna --card anna-desktop.card\n  seqvault member add-key anna --terms anna-card.terms.json    (what was proposed, once it is approved)\n\nA member adds cards of its own. For an officer the genesis may ask for approvals: `seqvault propose member add-key`."
+    )]
     AddKey(AddKey),
     /// Replace a member's card by a new one: add the new, retire the old
     #[command(
@@ -279,8 +283,14 @@ struct AddKey {
     /// The member
     member: MemberId,
     /// The new card
-    #[arg(long, value_name = "CARD")]
-    card: PathBuf,
+    #[arg(long, value_name = "CARD", required_unless_present = "terms")]
+    card: Option<PathBuf>,
+    /// Carry out what was proposed: the terms file of `propose member add-key`
+    #[arg(long, value_name = "FILE", conflicts_with = "card")]
+    terms: Option<PathBuf>,
+    /// The proposal's hash, or the beginning of it, if there are several for the same terms
+    #[arg(long, value_name = "HASH", requires = "terms")]
+    proposal: Option<String>,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -451,14 +461,7 @@ struct Amended {
     member: MemberId,
     entry: u64,
     /// What changed in the facts, field by field.
-    changes: Vec<ChangedFact>,
-}
-
-#[derive(Serialize)]
-struct ChangedFact {
-    field: &'static str,
-    before: String,
-    after: String,
+    changes: Vec<facts::Changed>,
 }
 
 async fn amend(globals: &Globals, session: &mut Session, args: Amend) -> Outcome<()> {
@@ -489,7 +492,7 @@ async fn amend(globals: &Globals, session: &mut Session, args: Amend) -> Outcome
     let changes =
         read.as_ref().map(|read| changes(&args.member, &before, &read.facts, &home, lang)).unwrap_or_default();
     for change in &changes {
-        globals.output().note(&format!("{}: {} -> {}", change.field, change.before, change.after));
+        globals.output().note(&change.say(lang));
     }
     let signer = session.signer(globals)?;
     args.facts.keep(globals, read.as_ref())?;
@@ -509,17 +512,12 @@ fn changes(
     after: &MemberFacts,
     home: &crate::state::StateFolder,
     lang: Lang,
-) -> Vec<ChangedFact> {
+) -> Vec<facts::Changed> {
     // What was stated in another form before is no obstacle to stating it well now.
     let was = facts::known::<MemberFacts>(member.as_str(), &before.facts, None, home, lang)
         .map_or_else(|_| MemberFacts::unknown(), |known| known.facts);
     let Ok(amendment) = after.amends(&was, "-") else { return Vec::new() };
-    let one = |change: vault_policy::facts::Change| ChangedFact {
-        field: change.field.path,
-        before: change.before.show(),
-        after: change.after.show(),
-    };
-    amendment.changes.into_iter().map(one).collect()
+    amendment.changes.iter().map(facts::Changed::of).collect()
 }
 
 /// An invitation to the vault as it is now, which is the enrolment or later.
@@ -719,9 +717,30 @@ struct Done {
 }
 
 async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Outcome<()> {
-    let card = read_card(&args.card)?;
+    let lang = globals.lang();
+    let file = match &args.terms {
+        Some(path) => Some((TermsFile::read(path, session.vault.id(), lang)?, path.clone())),
+        None => None,
+    };
+    let card = match (&file, &args.card) {
+        (Some((file, path)), _) => match &file.terms {
+            Terms::CardAdded(terms) if terms.member == args.member => Card::parse(&terms.card.0)
+                .map_err(|e| Failure::integrity(format!("{}: not a valid card: {e}", path.display())))?,
+            _ => {
+                return Err(Failure::usage(format!("{}: no terms of a card for {}", path.display(), args.member)));
+            }
+        },
+        (None, Some(path)) => read_card(path)?,
+        (None, None) => return Err(Failure::usage("name a card with --card")),
+    };
+    let me = session.member_of(&globals.card()?)?;
+    let needed = card_approvals(session, &me, &args.member);
+    let of = file.as_ref().map(|(file, path)| (file, path.as_path()));
+    let propose = format!("member add-key {} --card CARD", args.member);
+    let (named, act) = (args.proposal.as_deref(), (CARD_ADDED, propose.as_str()));
+    let approvals = acts::approval(session, Place::Vault, of, named, &me, needed, act, lang)?;
     let signer = session.signer(globals)?;
-    let entry = add_card(session, &signer, &args.member, &card).await?;
+    let entry = add_card(session, &signer, &args.member, &card, approvals.map(|found| found.approval)).await?;
     let done = Done { member: args.member.clone(), entry, datasets: Vec::new() };
     globals.output().result(&done, || {
         format!(
@@ -733,9 +752,20 @@ async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Out
     })
 }
 
-async fn add_card(session: &mut Session, signer: &Signer, member: &MemberId, card: &Card) -> Outcome<u64> {
+/// How many approvals a card takes: none of the member itself, and of an officer those that the genesis asks for.
+fn card_approvals(session: &Session, me: &MemberId, member: &MemberId) -> u64 {
+    if me == member { 0 } else { Place::Vault.genesis(session, CARD_ADDED) }
+}
+
+async fn add_card(
+    session: &mut Session,
+    signer: &Signer,
+    member: &MemberId,
+    card: &Card,
+    approval: Option<Approval>,
+) -> Outcome<u64> {
     let terms = CardAddedTerms { card: B64(card.stored().to_vec()), member: member.clone() };
-    session.append_vault(signer, &Body::CardAdded(CardAdded { approval: None, terms })).await
+    session.append_vault(signer, &Body::CardAdded(CardAdded { approval, terms })).await
 }
 
 async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey) -> Outcome<()> {
@@ -743,9 +773,16 @@ async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey)
     let is_new = !session.vault.is_current_card(card.id(), &args.member, session.vault.last_seq());
     let old = find_card(&session.vault, &args.member, &args.old, is_new)?;
     let reason = text("--reason", &args.reason)?;
+    let me = session.member_of(&globals.card()?)?;
+    if is_new && card_approvals(session, &me, &args.member) > 0 {
+        let member = &args.member;
+        return Err(Failure::refused(format!("approvals are needed to add a card in the name of {member}")).hint(format!(
+            "`seqvault propose member add-key {member} --card CARD`, `approve`, `seqvault member add-key {member} --terms FILE`; then run the same command again: it retires the old card"
+        )));
+    }
     let signer = session.signer(globals)?;
     if is_new {
-        add_card(session, &signer, &args.member, &card).await?;
+        add_card(session, &signer, &args.member, &card, None).await?;
     }
     let entry = match session.vault.card(&old).and_then(|record| record.retired) {
         // By this command, before it was interrupted.

@@ -23,6 +23,7 @@ pub mod open;
 pub mod pack;
 pub mod propose;
 pub mod put;
+pub mod recover;
 pub mod revoke;
 pub mod rm;
 pub mod rotate;
@@ -83,6 +84,8 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Rotate(rotate::Args),
     #[allow(missing_docs, reason = "as above")]
+    Recover(recover::Args),
+    #[allow(missing_docs, reason = "as above")]
     Suspend(suspend::Args),
     #[allow(missing_docs, reason = "as above")]
     Withdraw(withdraw::Args),
@@ -127,6 +130,7 @@ impl Command {
             | Self::Dataset(_)
             | Self::Grant(_)
             | Self::Rotate(_)
+            | Self::Subjects(_)
             | Self::Rm(_)
             | Self::Doctor(_) => Some("part of it may be done: run the same command again to finish it"),
             _ => None,
@@ -159,6 +163,7 @@ impl Command {
             Self::Grant(args) => grant::run(globals, args).await,
             Self::Revoke(args) => revoke::run(globals, args).await,
             Self::Rotate(args) => rotate::run(globals, args).await,
+            Self::Recover(args) => recover::run(globals, args).await,
             Self::Withdraw(args) => withdraw::run(globals, args).await,
             Self::Subjects(args) => subjects::run(globals, args).await,
             Self::Due(args) => due::run(globals, args).await,

@@ -36,7 +36,7 @@ enum Verb {
         after_help = "Examples:\n  seqvault pack show cn-sequencing\n  seqvault pack show cn-sequencing --lang zh\n\nMarks: S stated in the founding documents; L read in the law; M from memory or a secondary source, to be confirmed before anybody relies on it; U nobody says."
     )]
     Show {
-        /// Its name, or a file
+        /// Its name, its hash or the beginning of it, or a file
         pack: String,
     },
     /// Check a pack of your own
@@ -47,10 +47,10 @@ enum Verb {
     },
     /// Put a pack in force: from then on grants need facts and an allowing decision (officers)
     #[command(
-        after_help = "Examples:\n  seqvault pack set cn-sequencing\n  seqvault pack set house-rules.toml\n\nA pack of your own is set by its hash: whoever decides by it needs its file (--packs DIR)."
+        after_help = "Examples:\n  seqvault pack set cn-sequencing\n  seqvault pack set house-rules.toml\n\nName, version, hash and days of effect are shown before a passphrase is asked for; where several packs at hand have the name, name the hash. A pack of your own is set by its hash: whoever decides by it needs its file (--packs DIR)."
     )]
     Set {
-        /// Its name, or a file
+        /// Its name, its hash or the beginning of it, or a file
         pack: String,
     },
     /// Take a pack out of force (officers)
@@ -165,8 +165,8 @@ struct ShownRule {
 fn show(globals: &Globals, name: &str) -> Outcome<()> {
     let lang = globals.lang();
     let packs = Packs::at_hand(globals)?;
-    let pack = find(&packs, name, lang)?;
-    shown(globals, &pack)
+    let found = find(&packs, name, lang)?;
+    shown(globals, &found.pack)
 }
 
 fn check(globals: &Globals, file: &Path) -> Outcome<()> {
@@ -230,14 +230,59 @@ fn text_of(shown: &Shown, lang: Lang) -> String {
     lines.join("\n")
 }
 
-/// A pack by its name among those at hand, the last of several; or the one in a file.
-pub(super) fn find(packs: &Packs, name: &str, lang: Lang) -> Outcome<Pack> {
-    if let Some(pack) = packs.named(name) {
-        return Ok(pack.clone());
+/// A pack that was asked for, and its text where it came from a file.
+pub(super) struct Found {
+    pub(super) pack: Pack,
+    pub(super) text: Option<String>,
+}
+
+impl Found {
+    /// What is about to be put in force, whatever the options: an officer signs its hash alone.
+    pub(super) fn tell(&self, lang: Lang) {
+        let pack = &self.pack;
+        let (name, version, title) = (pack.name(), pack.version(), pack.title().say(lang));
+        let (hash, rules) = (pack.hash(), pack.rules().len());
+        let from = pack.rules().iter().map(|rule| rule.from).max().map_or_else(String::new, |day| day.to_string());
+        output::warn(&match lang {
+            Lang::En => format!(
+                "to be put in force: {name} {version}  {title}\n  hash {hash}\n  {rules} rules, the last of them in effect from {from}; grants need its decision from the statement on"
+            ),
+            Lang::Zh => format!(
+                "拟启用：{name} {version}  {title}\n  散列值 {hash}\n  {rules} 条规则，最晚一条自 {from} 起生效；自声明起授权须经其判定"
+            ),
+        });
+    }
+}
+
+/// A pack by its name or its hash among those at hand, or the one in a file.
+///
+/// # Errors
+/// If there is none, or several of that name say different things.
+pub(super) fn find(packs: &Packs, name: &str, lang: Lang) -> Outcome<Found> {
+    let found: Vec<&Pack> = packs.named(name).collect();
+    match found.as_slice() {
+        [] => {}
+        [pack] => return Ok(Found { pack: (*pack).clone(), text: None }),
+        several => {
+            let list: Vec<String> =
+                several.iter().map(|pack| format!("{} ({})", pack.hash(), pack.version())).collect();
+            return Err(Failure::new(
+                crate::error::Kind::Conflict,
+                match lang {
+                    Lang::En => format!("several packs at hand are called {name}"),
+                    Lang::Zh => format!("现有多个名为 {name} 的规则包"),
+                },
+            )
+            .hint(match lang {
+                Lang::En => format!("name one by its hash: {}", list.join(", ")),
+                Lang::Zh => format!("请以散列值指定：{}", list.join("、")),
+            }));
+        }
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "toml") || path.exists() {
-        return facts::read_pack(path, lang);
+        let (pack, text) = facts::read_pack_and_text(path, lang)?;
+        return Ok(Found { pack, text: Some(text) });
     }
     let names: Vec<&str> = packs.iter().map(Pack::name).collect();
     let failure = Failure::not_found(match lang {
@@ -261,7 +306,8 @@ struct Done {
 async fn set(globals: &Globals, name: &str) -> Outcome<()> {
     let lang = globals.lang();
     let packs = Packs::at_hand(globals)?;
-    let pack = find(&packs, name, lang)?;
+    let found = find(&packs, name, lang)?;
+    let pack = &found.pack;
     let mut session = Session::open(globals).await?;
     check_officer(globals, &session)?;
     let before = gate::in_force(&session.vault);
@@ -274,9 +320,10 @@ async fn set(globals: &Globals, name: &str) -> Outcome<()> {
             },
         ));
     }
-    if packs.by_hash(&pack.hash()).is_none() {
-        let home = globals.state()?;
-        gate::keep_pack(&home, &pack, Path::new(name))?;
+    found.tell(lang);
+    globals.unlock()?;
+    if let (None, Some(text)) = (packs.by_hash(&pack.hash()), &found.text) {
+        gate::keep_pack(&globals.state()?, pack, text)?;
         globals.output().note(&match lang {
             Lang::En => "this pack is not inside the program: whoever grants or verifies needs its file (--packs DIR); a copy is kept on this machine".to_owned(),
             Lang::Zh => "该规则包不在程序内：授权和核验者都需要其文件（--packs DIR）；本机已留存一份".to_owned(),

@@ -1,57 +1,127 @@
-//! `seqvault propose`: a grant that waits for second signatures. The ledger holds its hash, a file for the approvers what it says. Spec 5.1.
+//! `seqvault propose`: an act that waits for second signatures. The ledger holds its hash, a file for the approvers what it says. Spec 5.1.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
-use serde::Serialize;
-use vault_core::ids::{DatasetId, EntryHash, MemberId};
+use clap::{Args as ClapArgs, Subcommand};
+use vault_core::ids::{DatasetId, LedgerId, MemberId};
 use vault_core::json::B64;
-use vault_core::ledger::approval::Proposal;
-use vault_core::ledger::dataset::DatasetState;
-use vault_core::ledger::statement::{Approval, Body, Info, Proposed, Role};
+use vault_core::ledger::statement::{CardAddedTerms, DatasetDeletedTerms};
 use vault_policy::Lang;
 
+use super::dataset::delete;
 use super::grant::Plan;
-use super::member::no_member;
-use super::suspend::names;
+use super::member::{no_member, read_card};
+use super::{recover, subjects};
+use crate::acts::{self, How, Owned, Place};
 use crate::error::{Failure, Outcome};
 use crate::gate::{self, Packs, UseArgs};
-use crate::output;
-use crate::session::{ATTEMPTS, Landed, Session};
+use crate::session::Session;
 use crate::settings::Globals;
-use crate::terms::{self, GRANTED, TermsFile};
+use crate::terms::{DATASET_DELETED, RECOVERED, RELEASED, Terms, TermsFile};
 
-const DAY: u64 = 86_400;
-
-/// Propose a grant that needs second signatures (stewards)
+/// Propose a grant or another act that needs second signatures
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Example:\n  seqvault propose run-42 anna --facts anna-grant.toml\n  (send run-42-anna.terms.json to the approvers, who run `seqvault approve run-42 --terms run-42-anna.terms.json`)\n  seqvault grant run-42 anna --terms run-42-anna.terms.json\n\nThe vault shows that something was proposed, by whom and for how long; what, is in the terms file. A change of the dataset's facts, of the member's or of the packs in force makes a new proposal necessary."
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  seqvault propose run-42 anna --facts anna-grant.toml\n  (send run-42-anna.terms.json to the approvers, who run `seqvault approve --terms run-42-anna.terms.json`)\n  seqvault grant run-42 anna --terms run-42-anna.terms.json\n  seqvault propose dataset delete run-42 --reason \"retention is over\"\n  seqvault propose member add-key anna --card anna-desktop.card\n\nThe vault shows that something was proposed, by whom and for how long; what, is in the terms file. A change of the dataset's facts, of the member's or of the packs in force makes a new proposal necessary. A dataset whose id is one of the commands above is named behind `--`."
 )]
 pub struct Args {
+    #[command(subcommand)]
+    act: Option<Act>,
     /// The dataset
-    dataset: DatasetId,
+    #[arg(required = true)]
+    dataset: Option<DatasetId>,
     /// The member
-    member: MemberId,
+    #[arg(required = true)]
+    member: Option<MemberId>,
     #[command(flatten)]
     r#use: UseArgs,
-    /// Days after which the proposal ends
-    #[arg(long, default_value_t = 14, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=366))]
-    valid: u64,
-    /// Where the terms file goes [default: DATASET-MEMBER.terms.json]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
 }
 
-#[derive(Serialize)]
-struct Done {
-    dataset: DatasetId,
-    member: MemberId,
-    proposal: EntryHash,
-    ends: u64,
-    approvals: u64,
-    may_approve: Vec<MemberId>,
-    terms: PathBuf,
+/// Acts besides a grant, named as the commands that carry them out.
+#[derive(Subcommand, Debug)]
+enum Act {
+    /// Of a dataset
+    Dataset {
+        #[command(subcommand)]
+        act: DatasetAct,
+    },
+    /// Of a member
+    Member {
+        #[command(subcommand)]
+        act: MemberAct,
+    },
+    /// Of counted persons
+    Subjects {
+        #[command(subcommand)]
+        act: SubjectsAct,
+    },
+    /// Propose to settle a fork or a rollback (officers)
+    #[command(
+        after_help = "Example:\n  seqvault propose recover dataset/run-42 17 --hash 3f5c..e1\n\nApproved by other officers, it is carried out by the same command without `propose` and with --terms."
+    )]
+    Recover {
+        #[command(flatten)]
+        what: recover::What,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum DatasetAct {
+    /// Propose to delete a dataset (stewards)
+    #[command(
+        after_help = "Example:\n  seqvault propose dataset delete run-42 --reason \"retention is over\"\n  seqvault dataset delete run-42 --terms run-42-delete.terms.json    (once it is approved)"
+    )]
+    Delete {
+        /// The dataset
+        dataset: DatasetId,
+        /// Why; recorded once it is done, and visible to whoever holds the vault
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum MemberAct {
+    /// Propose to add a card in a member's name (officers)
+    #[command(
+        after_help = "Example:\n  seqvault propose member add-key anna --card anna-desktop.card\n  seqvault member add-key anna --terms anna-card.terms.json    (once another officer approved)"
+    )]
+    AddKey {
+        /// The member
+        member: MemberId,
+        /// The new card
+        #[arg(long, value_name = "CARD")]
+        card: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum SubjectsAct {
+    /// Propose to count persons no more whose data a recipient attests to have destroyed (who reserved, officers)
+    #[command(
+        after_help = "Example:\n  seqvault propose subjects release run-42 anna\n  seqvault subjects release run-42 --terms run-42-anna-release.terms.json    (once officers approved)"
+    )]
+    Release {
+        /// The dataset
+        dataset: DatasetId,
+        /// The member who attested it
+        member: MemberId,
+        /// The reservation's hash or the beginning of it, if there are several
+        #[arg(long, value_name = "HASH")]
+        reservation: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 /// Runs the verb.
@@ -59,121 +129,123 @@ struct Done {
 /// # Errors
 /// If the rules do not allow the grant, or the statement would not count.
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
-    let (lang, out) = (globals.lang(), globals.output());
-    let path = args.out.unwrap_or_else(|| PathBuf::from(format!("{}-{}.terms.json", args.dataset, args.member)));
-    if path.exists() {
-        return Err(Failure::new(crate::error::Kind::Conflict, format!("{} is there already", path.display()))
-            .hint("name another with --out"));
+    match (args.act, args.dataset, args.member) {
+        (Some(Act::Dataset { act: DatasetAct::Delete { dataset, reason, how } }), ..) => {
+            dataset_delete(globals, dataset, &reason, &how).await
+        }
+        (Some(Act::Member { act: MemberAct::AddKey { member, card, how } }), ..) => {
+            card_added(globals, member, &card, &how).await
+        }
+        (Some(Act::Subjects { act: SubjectsAct::Release { dataset, member, reservation, how } }), ..) => {
+            released(globals, &dataset, &member, reservation.as_deref(), &how).await
+        }
+        (Some(Act::Recover { what, how }), ..) => recovered(globals, &what, &how).await,
+        (None, Some(dataset), Some(member)) => granted(globals, dataset, member, &args.r#use, &args.how).await,
+        (None, ..) => Err(Failure::usage("name a dataset and a member")),
     }
+}
+
+async fn granted(globals: &Globals, dataset: DatasetId, member: MemberId, asked: &UseArgs, how: &How) -> Outcome<()> {
+    let path = how.path(&format!("{dataset}-{member}"))?;
     let packs = Packs::at_hand(globals)?;
     let mut session = Session::open(globals).await?;
-    let mut dataset = session.dataset(&args.dataset).await?;
-    if session.vault.member(&args.member).is_none() {
-        return Err(no_member(&args.member));
+    let mut state = session.dataset(&dataset).await?;
+    if session.vault.member(&member).is_none() {
+        return Err(no_member(&member));
     }
     let me = session.member_of(&globals.card()?)?;
-    if !dataset.is_steward(&session.vault, &me, session.at().vault) {
-        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards propose", args.dataset)));
+    if !state.is_steward(&session.vault, &me, session.at().vault) {
+        return Err(Failure::refused(format!("{me} is no steward of {dataset}: only stewards propose")));
     }
-    let plan = Plan::of(globals, &mut session, &packs, &dataset, &args.member, &args.r#use).await?;
-    plan.explain(globals, &args.dataset)?;
-    let needed = plan
-        .answer
-        .as_ref()
-        .map_or_else(|| gate::genesis_approvals(&session.vault, &dataset), |answer| answer.approvals);
-    let may_approve = approvers(&session, &dataset, &[&me, &args.member]);
-    if (may_approve.len() as u64) < needed {
-        out.note(&too_few(&args.dataset, needed, &may_approve, lang));
-    }
+    let plan = Plan::of(globals, &mut session, &packs, &state, &member, asked).await?;
+    plan.explain(globals, &dataset)?;
+    let needed =
+        plan.answer.as_ref().map_or_else(|| gate::genesis_approvals(&session.vault, &state), |answer| answer.approvals);
     let sealed =
         plan.stated.as_ref().and_then(|stated| stated.sealed.as_ref()).map(|sealed| B64(sealed.bytes().to_vec()));
     let file = TermsFile {
-        act: GRANTED.to_owned(),
         vault: *session.vault.id(),
-        dataset: args.dataset.clone(),
-        terms: plan.terms.clone(),
+        ledger: LedgerId::Dataset(dataset),
+        terms: Terms::Granted(plan.terms.clone()),
         sealed,
     };
-    let signer = session.signer(globals)?;
+    // Unlocked first: a passphrase that nobody knows leaves no copy behind.
+    globals.unlock()?;
     plan.keep(globals, None)?;
-    // First, so that nothing is proposed whose terms nobody has.
-    file.write(&path)?;
-    let ends = session.at().time.saturating_add(args.valid.saturating_mul(DAY));
-    let proposal = match append(&mut session, &signer, &mut dataset, &file, ends).await {
-        Ok(proposal) => proposal,
-        Err(failure) => {
-            let _ = std::fs::remove_file(&path);
-            return Err(failure);
-        }
+    acts::propose(globals, &mut session, Owned::Dataset(&mut state), &file, how, path, needed).await
+}
+
+async fn dataset_delete(globals: &Globals, dataset: DatasetId, reason: &str, how: &How) -> Outcome<()> {
+    let path = how.path(&format!("{dataset}-delete"))?;
+    let reason = delete::reason(reason)?;
+    let mut session = Session::open(globals).await?;
+    let mut state = session.dataset(&dataset).await?;
+    delete::check_steward(globals, &session, &state)?;
+    delete::tell(globals, &mut session, &state).await?;
+    let needed = Place::Dataset(&state).genesis(&session, DATASET_DELETED);
+    let file = TermsFile {
+        vault: *session.vault.id(),
+        ledger: LedgerId::Dataset(dataset),
+        terms: Terms::DatasetDeleted(DatasetDeletedTerms { reason }),
+        sealed: None,
     };
-    let done = Done {
-        dataset: args.dataset,
-        member: args.member,
-        proposal,
-        ends,
-        approvals: needed,
-        may_approve,
-        terms: path,
+    acts::propose(globals, &mut session, Owned::Dataset(&mut state), &file, how, path, needed).await
+}
+
+async fn card_added(globals: &Globals, member: MemberId, card: &std::path::Path, how: &How) -> Outcome<()> {
+    let path = how.path(&format!("{member}-card"))?;
+    let card = read_card(card)?;
+    let mut session = Session::open(globals).await?;
+    if session.vault.member(&member).is_none() {
+        return Err(no_member(&member));
+    }
+    check_officer(globals, &session)?;
+    let terms = CardAddedTerms { card: B64(card.stored().to_vec()), member };
+    let needed = Place::Vault.genesis(&session, crate::terms::CARD_ADDED);
+    let file =
+        TermsFile { vault: *session.vault.id(), ledger: LedgerId::Vault, terms: Terms::CardAdded(terms), sealed: None };
+    acts::propose(globals, &mut session, Owned::Vault, &file, how, path, needed).await
+}
+
+async fn recovered(globals: &Globals, what: &recover::What, how: &How) -> Outcome<()> {
+    let path = how.path("recover")?;
+    let mut session = Session::open(globals).await?;
+    check_officer(globals, &session)?;
+    let terms = what.terms(&session).await?;
+    globals.output().note(&recover::told(&terms, globals.lang()));
+    let needed = Place::Vault.genesis(&session, RECOVERED);
+    let file =
+        TermsFile { vault: *session.vault.id(), ledger: LedgerId::Vault, terms: Terms::Recovered(terms), sealed: None };
+    acts::propose(globals, &mut session, Owned::Vault, &file, how, path, needed).await
+}
+
+async fn released(
+    globals: &Globals,
+    dataset: &DatasetId,
+    member: &MemberId,
+    reservation: Option<&str>,
+    how: &How,
+) -> Outcome<()> {
+    let path = how.path(&format!("{dataset}-{member}-release"))?;
+    let mut session = Session::open(globals).await?;
+    let state = session.dataset_even_if_deleted(dataset).await?;
+    let (exposure, terms) = subjects::attested(globals, &mut session, &state, member, reservation).await?;
+    let needed = Place::Exposure(&exposure).genesis(&session, RELEASED);
+    let file = TermsFile {
+        vault: *session.vault.id(),
+        ledger: LedgerId::Exposure(*exposure.recipient()),
+        terms: Terms::Released(terms),
+        sealed: None,
     };
-    out.result(&done, || {
-        let (who, terms, until) = (names(&done.may_approve), done.terms.display(), output::time(done.ends));
-        match lang {
-            Lang::En => format!(
-                "proposed until {until}: {}\n{} approval(s) are needed; may approve: {who}\nsend them {terms}, on a way of your own: the vault holds its hash only",
-                done.proposal, done.approvals
-            ),
-            Lang::Zh => format!(
-                "已提案，有效期至 {until}：{}\n须 {} 人批准；可批准者：{who}\n请自行将 {terms} 交给批准人：保险库中只有其散列值",
-                done.proposal, done.approvals
-            ),
-        }
-    })
+    acts::propose(globals, &mut session, Owned::Exposure(exposure), &file, how, path, needed).await
 }
 
-async fn append(
-    session: &mut Session,
-    signer: &crate::session::Signer,
-    dataset: &mut DatasetState,
-    file: &TermsFile,
-    ends: u64,
-) -> Outcome<EntryHash> {
-    for _ in 0..ATTEMPTS {
-        let at = session.vault.last_seq();
-        let info = session.vault.member(file.member()).and_then(|member| member.info_at(at));
-        let body = Body::Proposed(Proposed {
-            act: GRANTED.to_owned(),
-            ends,
-            facts: Some(dataset.facts().digest()),
-            member: info.map(Info::digest),
-            pack: session.vault.pack_at(at),
-            terms: file.digest(),
-        });
-        if let Landed::Yes { hash, .. } = session.append(signer, dataset, body).await? {
-            return Ok(hash);
-        }
+fn check_officer(globals: &Globals, session: &Session) -> Outcome<()> {
+    let me = session.member_of(&globals.card()?)?;
+    if session.vault.is_officer(&me, session.vault.last_seq()) {
+        return Ok(());
     }
-    Err(Failure::new(crate::error::Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
-        .hint("run the same command again"))
-}
-
-/// The approvers of a dataset but some.
-fn approvers(session: &Session, dataset: &DatasetState, but: &[&MemberId]) -> Vec<MemberId> {
-    let at = session.vault.last_seq();
-    let all = session.vault.members_with(Role::Approver, Some(dataset.id()), at);
-    all.filter(|member| !but.contains(member)).cloned().collect()
-}
-
-fn too_few(dataset: &DatasetId, needed: u64, who: &[MemberId], lang: Lang) -> String {
-    match lang {
-        Lang::En => format!(
-            "warning: {needed} approval(s) are needed and {} approver(s) could give one: an officer names more with `seqvault member role MEMBER approver --dataset {dataset}`",
-            who.len()
-        ),
-        Lang::Zh => format!(
-            "警告：须 {needed} 人批准，而可批准者只有 {} 人：管理员可用 `seqvault member role MEMBER approver --dataset {dataset}` 增加",
-            who.len()
-        ),
-    }
+    Err(Failure::refused(format!("{me} is no officer: only officers propose this")))
 }
 
 /// A grant without the approvals that it needs.
@@ -186,149 +258,4 @@ pub(super) fn needs(dataset: &DatasetId, member: &MemberId, needed: u64, lang: L
         Lang::En => format!("propose it with the same facts: `seqvault propose {dataset} {member} --facts FILE`; once it is approved, grant it with --terms"),
         Lang::Zh => format!("请以相同的事实提案：`seqvault propose {dataset} {member} --facts FILE`；批准后以 --terms 授权"),
     })
-}
-
-/// The approvals that a proposal has.
-pub(super) struct Approvals {
-    /// As the grant names them.
-    pub(super) approval: Approval,
-    by: Vec<MemberId>,
-    /// Those who can't approve: its author and the beneficiary.
-    concerned: Vec<MemberId>,
-}
-
-impl Approvals {
-    /// Who approved.
-    pub(super) fn members(&self) -> Vec<MemberId> {
-        self.by.clone()
-    }
-
-    /// Whether they are enough.
-    pub(super) fn suffice(
-        &self,
-        session: &Session,
-        dataset: &DatasetState,
-        me: &MemberId,
-        needed: u64,
-        lang: Lang,
-    ) -> Outcome<()> {
-        if self.by.len() as u64 >= needed {
-            return Ok(());
-        }
-        let mut but: Vec<&MemberId> = self.concerned.iter().chain(&self.by).collect();
-        but.push(me);
-        let missing = names(&approvers(session, dataset, &but));
-        let by = names(&self.by);
-        Err(Failure::refused(match lang {
-            Lang::En => {
-                format!("{} of {needed} approvals are there ({by}); may still approve: {missing}", self.by.len())
-            }
-            Lang::Zh => format!("须 {needed} 人批准，已有 {} 人（{by}）；尚可批准者：{missing}", self.by.len()),
-        })
-        .hint(match lang {
-            Lang::En => format!("they run `seqvault approve {} {} --terms FILE`", dataset.id(), self.approval.proposal),
-            Lang::Zh => format!("由其运行 `seqvault approve {} {} --terms FILE`", dataset.id(), self.approval.proposal),
-        }))
-    }
-}
-
-/// The approvals that count for an act of `me`, of the proposal with these terms.
-pub(super) fn approvals(
-    session: &Session,
-    dataset: &DatasetState,
-    file: &TermsFile,
-    path: &Path,
-    named: Option<&str>,
-    me: &MemberId,
-    lang: Lang,
-) -> Outcome<Approvals> {
-    let (hash, proposal) = find(session, dataset, file, path, named, lang)?;
-    current(session, dataset, &hash, proposal, file.member(), lang)?;
-    let at = session.vault.last_seq();
-    let counts = |member: &MemberId| {
-        *member != proposal.author
-            && member != me
-            && member != file.member()
-            && session.vault.has_role(Role::Approver, Some(dataset.id()), member, at)
-    };
-    let given: Vec<(&EntryHash, &MemberId)> = proposal.approvals.iter().filter(|(_, member)| counts(member)).collect();
-    Ok(Approvals {
-        approval: Approval { approvals: given.iter().map(|(entry, _)| **entry).collect(), proposal: hash },
-        by: given.into_iter().map(|(_, member)| member.clone()).collect(),
-        concerned: vec![proposal.author.clone(), file.member().clone()],
-    })
-}
-
-/// The proposal that is named, or the newest for these terms.
-pub(super) fn find<'a>(
-    session: &Session,
-    dataset: &'a DatasetState,
-    file: &TermsFile,
-    path: &Path,
-    named: Option<&str>,
-    lang: Lang,
-) -> Outcome<(EntryHash, &'a Proposal)> {
-    if let Some(text) = named {
-        let (hash, proposal) = terms::find(dataset.proposals().iter(), text, dataset.id())?;
-        file.check(path, &hash, proposal, lang)?;
-        return Ok((hash, proposal));
-    }
-    let now = session.at().time;
-    let fits = |proposal: &&Proposal| proposal.body.act == file.act && proposal.body.terms == file.digest();
-    let of = dataset.proposals().iter().filter(|(_, proposal)| fits(proposal));
-    let best = of.max_by_key(|(_, proposal)| (!proposal.used && proposal.body.ends > now, proposal.body.ends));
-    best.map(|(hash, proposal)| (*hash, proposal)).ok_or_else(|| {
-        Failure::not_found(match lang {
-            Lang::En => format!("{}: {} has no proposal for these terms", path.display(), dataset.id()),
-            Lang::Zh => format!("{}：{} 没有与这些条款对应的提案", path.display(), dataset.id()),
-        })
-        .hint("`seqvault waiting` lists those that wait")
-    })
-}
-
-/// Whether a proposal can still be approved and carried out.
-pub(super) fn current(
-    session: &Session,
-    dataset: &DatasetState,
-    hash: &EntryHash,
-    proposal: &Proposal,
-    member: &MemberId,
-    lang: Lang,
-) -> Outcome<()> {
-    let at = session.at();
-    let said = if proposal.used {
-        ("was carried out already", "已执行")
-    } else if proposal.body.ends <= at.time {
-        ("has ended", "已过期")
-    } else if !still_holds(session, dataset, proposal, Some(member)) {
-        (
-            "does not hold any more: the dataset's facts or level, the member's facts or the packs in force changed since",
-            "已失效：此后数据集事实或级别、成员事实或生效的规则包有变更",
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Failure::refused(match lang {
-        Lang::En => format!("proposal {hash} {}", said.0),
-        Lang::Zh => format!("提案 {hash} {}", said.1),
-    })
-    .hint(match lang {
-        Lang::En => "propose it anew",
-        Lang::Zh => "请重新提案",
-    }))
-}
-
-/// Whether the hashes that a proposal names are the present ones; the beneficiary's is left out where nobody knows who it is.
-pub(super) fn still_holds(
-    session: &Session,
-    dataset: &DatasetState,
-    proposal: &Proposal,
-    member: Option<&MemberId>,
-) -> bool {
-    let at = session.vault.last_seq();
-    let info = |member: &MemberId| session.vault.member(member).and_then(|m| m.info_at(at)).map(Info::digest);
-    proposal.body.facts == Some(dataset.facts().digest())
-        && proposal.seq > dataset.facts_seq()
-        && proposal.body.pack == session.vault.pack_at(at)
-        && member.is_none_or(|member| proposal.body.member == info(member))
 }

@@ -196,9 +196,6 @@ async fn unless_over(session: &mut Session, dataset: &DatasetId, upload: UploadI
 /// What can be told before a passphrase is asked for.
 fn may_upload(session: &Session, globals: &Globals, dataset: &DatasetState) -> Outcome<()> {
     let me = session.member_of(&globals.card()?)?;
-    if dataset.is_deleted() {
-        return Err(Failure::refused(format!("{} is deleted", dataset.id())));
-    }
     if dataset.uploaders().contains(&me) || dataset.is_steward(&session.vault, &me, session.at().vault) {
         return Ok(());
     }

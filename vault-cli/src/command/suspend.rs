@@ -66,7 +66,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 }
 
 /// Members in one line.
-pub(super) fn names(members: &[MemberId]) -> String {
+pub(crate) fn names(members: &[MemberId]) -> String {
     members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -119,7 +119,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 if args.data {
                     let (client, vault) = (session.client.as_ref(), session.vault.id());
                     check_entries(client, vault, &state.ledger(), state.judged(), &mut problems).await?;
-                    checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut problems).await?;
+                    if !state.is_deleted() {
+                        checked_bytes += check_data(globals, session.client.as_ref(), &state, &mut problems).await?;
+                    }
                 }
                 ledger(state.ledger(), state.judged(), problems)
             }

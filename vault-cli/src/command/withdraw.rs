@@ -3,9 +3,9 @@
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{DatasetId, Digest, MemberId};
-use vault_core::ledger::dataset::DatasetState;
+use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus, Progress, Rekeyed, Withdrawal};
 use vault_core::ledger::statement::{Body, ConsentWithdrawn, Text};
-use vault_policy::Lang;
+use vault_policy::{Dataset as Facts, Lang};
 
 use super::grant::is_given;
 use super::member::text;
@@ -46,7 +46,10 @@ pub(super) struct Shown {
     pub(super) reason: String,
     subjects: Option<Digest>,
     pub(super) members: Vec<Followed>,
+    /// Whether all three facts have followed for each member.
     pub(super) finished: bool,
+    /// Whether what it concerns is still kept, as far as the ledger tells.
+    pub(super) kept: bool,
 }
 
 /// The three facts of a member.
@@ -75,7 +78,7 @@ struct Done {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let lang = globals.lang();
     let mut session = Session::open(globals).await?;
-    let mut dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset_even_if_deleted(&args.dataset).await?;
     if args.status {
         let shown = shown(&dataset);
         return globals.output().result(&shown, || {
@@ -87,6 +90,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             }
             output::printable(&shown.iter().map(|one| lines(one, lang)).collect::<Vec<_>>().join("\n"))
         });
+    }
+    if let Some(failure) = crate::session::deleted(&dataset) {
+        return Err(failure);
     }
     let reason = text("--reason", args.reason.as_deref().unwrap_or_default())?;
     if reason.as_str().trim().is_empty() {
@@ -162,6 +168,9 @@ fn next(id: &DatasetId, lang: Lang) -> Vec<String> {
             format!(
                 "seqvault dataset amend {id} --facts …  a steward: the facts say so (consent.withdrawn, consent.purpose_over)"
             ),
+            format!(
+                "seqvault dataset delete {id} --reason … instead of these, where nothing of it may be kept: a steward; for ever"
+            ),
             format!("seqvault attest {id} --scope …         each of them: its copies are destroyed"),
             format!("seqvault withdraw {id} --status        what has followed; `seqvault due` names what has not"),
         ],
@@ -171,6 +180,7 @@ fn next(id: &DatasetId, lang: Lang) -> Vec<String> {
             format!(
                 "seqvault dataset amend {id} --facts …  管理者：在事实中写明（consent.withdrawn、consent.purpose_over）"
             ),
+            format!("seqvault dataset delete {id} --reason … 管理者：全部不得保存时，以永久删除代替以上各步"),
             format!("seqvault attest {id} --scope …         各接收方：声明副本已销毁"),
             format!("seqvault withdraw {id} --status        查看进展；`seqvault due` 列出未完成事项"),
         ],
@@ -179,14 +189,15 @@ fn next(id: &DatasetId, lang: Lang) -> Vec<String> {
 
 /// The withdrawals of a dataset.
 pub(super) fn shown(dataset: &DatasetState) -> Vec<Shown> {
-    let one = |withdrawal: &vault_core::ledger::dataset::Withdrawal| {
-        let followed: Vec<_> = dataset.withdrawal_progress(withdrawal).collect();
+    let one = |withdrawal: &Withdrawal| {
+        let followed: Vec<_> = dataset.withdrawal_progress(withdrawal).map(|of| if_deleted(dataset, of)).collect();
         Shown {
             entry: withdrawal.seq,
             time: withdrawal.time,
             author: withdrawal.author.clone(),
             reason: withdrawal.reason.clone(),
             subjects: withdrawal.subjects,
+            kept: is_kept(dataset, withdrawal),
             finished: followed.iter().all(|(_, progress)| progress.is_finished()),
             members: followed
                 .into_iter()
@@ -204,6 +215,40 @@ pub(super) fn shown(dataset: &DatasetState) -> Vec<Shown> {
     dataset.withdrawals().iter().map(one).collect()
 }
 
+/// With the dataset its headers and bodies are gone; what a member has of it is not.
+fn if_deleted<'a>(dataset: &DatasetState, (member, progress): (&'a MemberId, Progress)) -> (&'a MemberId, Progress) {
+    if !dataset.is_deleted() {
+        return (member, progress);
+    }
+    (member, Progress { granted_again: false, header_revoked: true, rekeyed: Rekeyed { done: 0, all: 0 }, ..progress })
+}
+
+/// Whether nobody has seen yet to what a withdrawal concerns: the dataset is there, and its facts are those from before, or say themselves
+/// that it may be kept no longer. One that spared another recipient ends a purpose with some, and asks nobody to delete.
+fn is_kept(dataset: &DatasetState, withdrawal: &Withdrawal) -> bool {
+    if dataset.is_deleted() {
+        return false;
+    }
+    let spared = dataset.grants().iter().any(|(member, grant)| {
+        let stood = match grant.status {
+            GrantStatus::Given => true,
+            GrantStatus::Revoked { seq } => seq > withdrawal.seq,
+            GrantStatus::Suspended => false,
+        };
+        let given = grant.origin == GrantOrigin::Granted && grant.seq < withdrawal.seq;
+        given && stood && !withdrawal.members.contains(member)
+    });
+    if spared && withdrawal.subjects.is_none() {
+        return false;
+    }
+    if dataset.facts_seq() <= withdrawal.seq {
+        return true;
+    }
+    let over = ["consent.withdrawn", "consent.purpose_over"];
+    Facts::from_statement(dataset.facts())
+        .is_ok_and(|facts| over.iter().any(|field| facts.record().flag(field).is_yes()))
+}
+
 /// A withdrawal for people.
 pub(super) fn lines(one: &Shown, lang: Lang) -> String {
     let (time, reason) = (output::time(one.time), &one.reason);
@@ -213,6 +258,12 @@ pub(super) fn lines(one: &Shown, lang: Lang) -> String {
     }];
     for member in &one.members {
         lines.push(format!("  {}: {}", member.member, three(member, lang)));
+    }
+    if one.kept {
+        lines.push(match lang {
+            Lang::En => "  what it concerns is still kept".to_owned(),
+            Lang::Zh => "  所涉数据仍在保存".to_owned(),
+        });
     }
     lines.join("\n")
 }

@@ -13,6 +13,14 @@ const USE: [(&str, &str); 5] = [
     ("until", "授权最迟于该日零时（UTC）终止：YYYY-MM-DD"),
 ];
 
+const VALID: (&str, &str) = ("valid", "提案的有效天数");
+const OUT: (&str, &str) = ("out", "条款文件的路径 [默认：以提案内容命名，.terms.json]");
+const PROPOSAL: (&str, &str) = ("proposal", "提案的散列值或其开头，同一条款有多个提案时使用");
+const LEDGER: (&str, &str) = ("ledger", "账本：vault、dataset/标识 或 exposure/散列值");
+const SEQ: (&str, &str) = ("seq", "条目的序号");
+const HASH: (&str, &str) = ("hash", "条目的散列值，或其至少十六位：所指即所见");
+const CUT: (&str, &str) = ("cut", "账本已由备份恢复，该条为末条");
+
 const EXAMPLE: (&str, &str) = ("example", "已填写的示例，三者合用时为规则包 cn-sequencing 所允许");
 
 const VERBS: &[Verb] = &[
@@ -56,6 +64,28 @@ const VERBS: &[Verb] = &[
             ("why", "理由；将被记录，持有保险库者均可见"),
             ("save_sealed", "另存事实的密封部分，供有权阅读者使用"),
             ("dry_run", "仅说明将有哪些变更"),
+        ],
+    ),
+    (
+        &["dataset", "delete"],
+        "永久删除数据集：密钥、密钥表、清单和数据；账本保留（管理者）",
+        &[
+            ("dataset", "数据集"),
+            ("reason", "理由；将被记录，持有保险库者均可见"),
+            ("terms", "执行已提案的删除：`propose dataset delete` 生成的条款文件"),
+            PROPOSAL,
+            ("confirm", "无终端可供输入时，再次写明数据集标识"),
+            ("dry_run", "仅说明将删除什么"),
+        ],
+    ),
+    (
+        &["member", "add-key"],
+        "为成员添加卡片：另一台设备、一位同事",
+        &[
+            ("member", "成员"),
+            ("card", "新的卡片"),
+            ("terms", "执行已提案的添加：`propose member add-key` 生成的条款文件"),
+            PROPOSAL,
         ],
     ),
     (
@@ -108,7 +138,7 @@ const VERBS: &[Verb] = &[
             USE[4],
             ("save_sealed", "另存授权事实的密封部分"),
             ("terms", "执行已提案的授权：`propose` 生成的条款文件"),
-            ("proposal", "提案的散列值或其开头，同一条款有多个提案时使用"),
+            PROPOSAL,
             ("dry_run", "仅说明将如何执行以及规则的判定"),
             ("template", "打印带注释的授权事实模板，供填写"),
             EXAMPLE,
@@ -116,24 +146,52 @@ const VERBS: &[Verb] = &[
     ),
     (
         &["propose"],
-        "提出须由他人批准的授权（管理者）",
+        "提出须由他人批准的授权（管理者）或其他行为",
+        &[("dataset", "数据集"), ("member", "成员"), USE[0], USE[1], USE[2], USE[3], USE[4], VALID, ("out", OUT.1)],
+    ),
+    (&["propose", "dataset"], "关于数据集", &[]),
+    (
+        &["propose", "dataset", "delete"],
+        "提议删除数据集（管理者）",
+        &[("dataset", "数据集"), ("reason", "理由；执行后将被记录，持有保险库者均可见"), VALID, OUT],
+    ),
+    (&["propose", "member"], "关于成员", &[]),
+    (
+        &["propose", "member", "add-key"],
+        "提议以成员的名义添加卡片（管理员）",
+        &[("member", "成员"), ("card", "新的卡片"), VALID, OUT],
+    ),
+    (&["propose", "subjects"], "关于计入的人员", &[]),
+    (
+        &["propose", "subjects", "release"],
+        "提议不再计入接收方已声明销毁的人员（登记人、管理员）",
         &[
             ("dataset", "数据集"),
-            ("member", "成员"),
-            USE[0],
-            USE[1],
-            USE[2],
-            USE[3],
-            USE[4],
-            ("valid", "提案的有效天数"),
-            ("out", "条款文件的路径 [默认：数据集-成员.terms.json]"),
+            ("member", "作出声明的成员"),
+            ("reservation", "登记的散列值或其开头，有多条登记时使用"),
+            VALID,
+            OUT,
+        ],
+    ),
+    (&["propose", "recover"], "提议处置分叉或回退（管理员）", &[LEDGER, SEQ, HASH, CUT, VALID, OUT]),
+    (
+        &["recover"],
+        "处置分叉，或声明账本已由备份恢复（管理员）",
+        &[
+            LEDGER,
+            SEQ,
+            HASH,
+            CUT,
+            ("terms", "执行已提案的处置：`propose recover` 生成的条款文件"),
+            PROPOSAL,
+            ("dry_run", "仅说明将作何声明"),
         ],
     ),
     (
         &["approve"],
-        "批准提案（既非提案人也非受益人的批准人）",
+        "批准提案（既非提案人也非受益人的批准人或管理员）",
         &[
-            ("dataset", "数据集"),
+            ("dataset", "数据集；条款属于其他数据集时即报错"),
             ("proposal", "提案的散列值或其开头；省略时为该条款对应的提案"),
             ("terms", "`propose` 生成的条款文件"),
         ],
@@ -176,6 +234,18 @@ const VERBS: &[Verb] = &[
             ("dataset", "数据集"),
             ("ids", "标识文件，每行一个；- 为标准输入"),
             ("scheme", "标识的种类；同一人在各处须使用同一种类"),
+        ],
+    ),
+    (
+        &["subjects", "release"],
+        "撤回因未成立的授权而计入的人员，或接收方已声明销毁的人员",
+        &[
+            ("dataset", "数据集"),
+            ("recent", "包括一小时之内的登记；若属于正在进行的授权，该授权将失败"),
+            ("others", "包括他人的登记（管理员）"),
+            ("terms", "执行已提案的撤回：`propose subjects release` 生成的条款文件"),
+            PROPOSAL,
+            ("dry_run", "仅说明将撤回什么"),
         ],
     ),
     (

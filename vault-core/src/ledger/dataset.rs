@@ -45,10 +45,23 @@ pub struct DatasetState {
     withdrawals: Vec<Withdrawal>,
     attested: Vec<Attestation>,
     proposals: Proposals,
-    deleted: bool,
+    deleted: Option<Deletion>,
     cited: u64,
     judged: Vec<Judged>,
     stop: Option<Stop>,
+}
+
+/// The end of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// The entry's number.
+    pub seq: u64,
+    /// Its time, as its author claims.
+    pub time: u64,
+    /// Who deleted it.
+    pub author: MemberId,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a reservation is for in this dataset.
@@ -539,7 +552,19 @@ impl DatasetState {
     /// Whether the dataset was deleted.
     #[must_use]
     pub const fn is_deleted(&self) -> bool {
-        self.deleted
+        self.deleted.is_some()
+    }
+
+    /// The statement that deleted the dataset, if one did.
+    #[must_use]
+    pub const fn deletion(&self) -> Option<&Deletion> {
+        self.deleted.as_ref()
+    }
+
+    /// Whether a kind of statement can still be said once the dataset is deleted (spec 5.3).
+    #[must_use]
+    pub const fn stays_open_to(body: &Body) -> bool {
+        judge::is_allowed_after_deletion(body)
     }
 
     /// The newest vault entry that the ledger cites.

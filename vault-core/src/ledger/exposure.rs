@@ -117,6 +117,12 @@ impl ExposureState {
         &self.reserved
     }
 
+    /// Acts that wait, and their approvals.
+    #[must_use]
+    pub const fn proposals(&self) -> &Proposals {
+        &self.proposals
+    }
+
     fn ledger(&self) -> LedgerId {
         LedgerId::Exposure(self.recipient)
     }

@@ -37,6 +37,7 @@ use crate::wire::problem::Type;
         removals::delete_epochs,
         removals::sweep,
         removals::delete_hidden,
+        removals::delete_all,
         doctor::examine,
     ),
     modifiers(&Signature, &Types)

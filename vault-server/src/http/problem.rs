@@ -116,7 +116,7 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotAllowed(why) => Self::new(Type::NotAllowed, why),
-            Refusal::Over => Self::new(Type::NotFound, refusal.to_string()),
+            Refusal::Over | Refusal::Gone => Self::new(Type::NotFound, refusal.to_string()),
             Refusal::Stopped(stop) => stop.into(),
         }
     }

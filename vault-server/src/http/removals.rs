@@ -14,7 +14,7 @@ use super::service::{Place, Service};
 use super::signed::Signed;
 use crate::vault::{RemoveError, Removed};
 use crate::wire::problem::{Problem, Type};
-use crate::wire::{DeleteEpochs, DeleteHidden, Deleted, Sweep};
+use crate::wire::{DeleteAll, DeleteEpochs, DeleteHidden, Deleted, Sweep};
 
 /// DELETE `/v1/objects/<name>`
 #[utoipa::path(
@@ -94,6 +94,26 @@ pub(super) async fn delete_hidden(
     let dataset = allowed(&signed, &dataset, Act::Clean).await?;
     let DeleteHidden {} = signed.json(body).await?;
     to_the_end(signed.removal().await?, async move { service.vault().delete_hidden(&dataset).await }).await
+}
+
+/// POST `/v1/datasets/<id>/delete-all`
+#[utoipa::path(
+    post,
+    path = "/v1/datasets/{dataset}/delete-all",
+    params(("dataset" = String, Path, description = "the dataset's id")),
+    request_body(content = DeleteAll),
+    responses((status = 200, description = "What went", body = Deleted), (status = "default", description = "Not done", body = Problem, content_type = "application/problem+json")),
+    security(("signature" = [])),
+)]
+pub(super) async fn delete_all(
+    State(service): State<Service>,
+    signed: Signed,
+    Path(dataset): Path<String>,
+    body: Body,
+) -> Outcome<Json<Deleted>> {
+    let dataset = allowed(&signed, &dataset, Act::Clean).await?;
+    let DeleteAll {} = signed.json(body).await?;
+    to_the_end(signed.removal().await?, async move { service.vault().delete_dataset(&dataset).await }).await
 }
 
 async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<DatasetId, Refused> {

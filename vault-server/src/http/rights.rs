@@ -65,6 +65,9 @@ pub enum Refusal {
     /// It is over, and may be deleted at any moment: who was about to read it reads the ledger again, as if it were gone.
     #[error("the epoch is closed")]
     Over,
+    /// What stewards kept with a dataset that was deleted.
+    #[error("the dataset was deleted")]
+    Gone,
     /// A ledger that it rests on has stopped.
     #[error(transparent)]
     Stopped(Stop),
@@ -103,6 +106,8 @@ pub fn may(act: Act<'_>, who: Who<'_>, under: Under<'_>) -> Result<(), Refusal> 
     match act {
         // Also of a ledger that has stopped: whoever checks it, or settles it, has to read and append.
         Act::Ledgers | Act::Append => Ok(()),
+        // Whom a deleted dataset counted is asked for on behalf of others, which go on without it.
+        Act::Read(ObjectName::Kept { .. }) if under.dataset.is_some_and(DatasetState::is_deleted) => Err(Refusal::Gone),
         Act::Read(name) => under.unstopped().and_then(|()| under.undeleted()).and_then(|()| under.may_read(who, name)),
         Act::Put(name) => under.unstopped().and_then(|()| under.undeleted()).and_then(|()| under.may_put(who, name)),
         Act::Withdraw(name) => under.unstopped().and_then(|()| under.may_withdraw(who, name)),

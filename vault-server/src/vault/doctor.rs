@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use vault_core::ids::{DatasetId, LedgerId, ManifestId, MemberId, PackName, UploadId};
 use vault_core::layout::{
-    BundleSize, MAX_NUMBER, ObjectName, epochs_prefix, ledger_prefix, manifests_prefix, upload_prefix, uploads_prefix,
+    BundleSize, MAX_NUMBER, ObjectName, epochs_prefix, kept_prefix, ledger_prefix, manifests_prefix, upload_prefix,
+    uploads_prefix,
 };
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest, Upload, UploadStatus};
 use vault_core::ledger::fold::{Stop, Verdict};
@@ -375,7 +376,8 @@ impl Vault {
         let state = &view.dataset;
         let held = self.holdings(id).await?;
         if state.is_deleted() {
-            if let objects @ 1.. = held.objects() {
+            let kept = self.store.list(&kept_prefix(id)).await?.len() as u64;
+            if let objects @ 1.. = held.objects() + kept {
                 report.findings.push(Finding::DeletedDataset { dataset: id.clone(), objects });
             }
             return Ok(());

@@ -192,6 +192,11 @@ pub struct Sweep {
 #[serde(deny_unknown_fields)]
 pub struct DeleteHidden {}
 
+/// Deletes what a dataset that a statement deleted still holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteAll {}
+
 /// What was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

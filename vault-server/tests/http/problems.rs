@@ -398,11 +398,16 @@ async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds
     let header =
         ObjectName::Header { dataset: dataset(), epoch: 1, manifest: manifest.manifest, hash: manifest.header };
     served.get(&served.world.recipient, at(&header)).await.ok(200);
+    let kept = ObjectName::Kept { dataset: dataset(), hash: Digest([7; 32]) };
+    served.get(&served.world.officer, at(&kept)).await.is(Type::NotAllowed);
+    // Only once a statement says so.
+    served.post(&served.world.officer, "/v1/datasets/cohort-7/delete-all", "{}").await.is(Type::Conflict);
     let terms = DatasetDeletedTerms { reason: crate::common::text("over") };
     served.world.say(&dataset_ledger(), Body::DatasetDeleted(DatasetDeleted { approval: None, terms })).await;
     for who in [&served.world.recipient, &served.world.officer] {
         let problem = served.get(who, at(&header)).await.is(Type::NotAllowed);
         assert!(problem.detail.contains("deleted"), "{problem:?}");
+        served.get(who, at(&kept)).await.is(Type::NotFound);
     }
     let pack = ObjectName::Pack { dataset: dataset(), upload, pack: PackName([1; 16]) };
     served.put(&served.world.uploader, at(&pack), "bytes").await.is(Type::NotAllowed);
@@ -415,7 +420,11 @@ async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds
     );
     let done: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(true)).await.ok(200).json();
     assert!(done.repaired.iter().any(|f| f.contains("is deleted")) && !done.damaged, "{done:?}");
-    for prefix in ["epochs/cohort-7/", "manifests/cohort-7/", "packs/cohort-7/"] {
+    let all = "/v1/datasets/cohort-7/delete-all";
+    served.post(&served.world.recipient, all, "{}").await.is(Type::NotAllowed);
+    let nothing: Deleted = served.post(&served.world.officer, all, "{}").await.ok(200).json();
+    assert_eq!(nothing.objects, 0);
+    for prefix in ["epochs/cohort-7/", "kept/cohort-7/", "manifests/cohort-7/", "packs/cohort-7/"] {
         assert_eq!(served.world.names(prefix).await, [], "{prefix}");
     }
     let again: Examined = served.post(&served.world.officer, "/v1/doctor", doctor(false)).await.ok(200).json();

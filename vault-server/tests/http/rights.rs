@@ -304,6 +304,9 @@ async fn of_a_deleted_dataset_nobody_reads_or_puts_an_object() {
         assert_eq!(allowed(&town, Act::Read(&name), ENDS, true).await, "", "read {name}");
         assert_eq!(allowed(&town, Act::Put(&name), ENDS, true).await, "", "put {name}");
     }
+    let kept = ObjectName::Kept { dataset: ds, hash: Digest([5; 32]) };
+    assert_eq!(allowed(&town, Act::Read(&kept), ENDS, true).await, "");
+    assert_eq!(allowed(&town, Act::Put(&kept), ENDS, true).await, "");
     assert_eq!(allowed(&town, Act::Clean, ENDS, true).await, "OS");
     assert_eq!(allowed(&town, Act::Doctor { repair: true }, ENDS, true).await, "OSC");
 }

@@ -42,7 +42,8 @@ use vault_core::layout::ObjectName;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_server::wire::problem::Type;
 use vault_server::wire::{
-    DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MAX_UPLOAD, MORE, Sweep, entries as framed,
+    DeleteAll, DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MAX_UPLOAD, MORE, Sweep,
+    entries as framed,
 };
 
 use self::channel::{Answer, Ask, Channel, Key, digest_of};
@@ -371,6 +372,11 @@ impl Client for Remote {
     async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
         let path = format!("/v1/datasets/{dataset}/delete-hidden");
         Ok(removed(self.inner.act(path, &DeleteHidden {}).await?))
+    }
+
+    async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed> {
+        let path = format!("/v1/datasets/{dataset}/delete-all");
+        Ok(removed(self.inner.act(path, &DeleteAll {}).await?))
     }
 
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {

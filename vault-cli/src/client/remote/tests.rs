@@ -66,6 +66,7 @@ async fn every_kind_of_request_is_signed_as_the_spec_says() {
     client.delete_epochs(&dataset, 3).await.unwrap();
     client.sweep(&dataset, &UploadId([7; 16])).await.unwrap();
     client.delete_hidden(&dataset).await.unwrap();
+    client.delete_dataset(&dataset).await.unwrap();
     assert!(client.doctor(true).await.unwrap().damaged);
 
     let seen = fake.seen();
@@ -93,12 +94,14 @@ async fn every_kind_of_request_is_signed_as_the_spec_says() {
             "POST /v1/datasets/d/delete-epochs",
             "POST /v1/datasets/d/sweep",
             "POST /v1/datasets/d/delete-hidden",
+            "POST /v1/datasets/d/delete-all",
             "POST /v1/doctor"
         ]
     );
     assert_eq!(signed[9].body, r#"{"below":3}"#);
     assert_eq!(signed[10].body, format!(r#"{{"upload":"{upload}"}}"#));
     assert_eq!(signed[11].body, "{}");
+    assert_eq!(signed[12].body, "{}");
 }
 
 #[tokio::test]

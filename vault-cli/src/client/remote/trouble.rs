@@ -208,7 +208,15 @@ fn of_problem(problem: &Problem, text: String) -> Failure {
         Type::Digest => of(Kind::Integrity, "something between changes what is sent"),
         Type::OtherVault => of(Kind::Integrity, "if it was moved on purpose, join it again with an invitation"),
         Type::NotAllowed => of(Kind::Refused, "`seqvault member show` and `seqvault dataset show` say who may what"),
-        Type::Rules => of(Kind::Refused, "`seqvault decide` explains what the rules in force ask for"),
+        Type::Rules => {
+            let failure = of(Kind::Refused, "`seqvault decide` explains what the rules in force ask for");
+            match problem.reason_zh.as_deref() {
+                Some(why) => {
+                    failure.or_in_chinese(format!("服务器拒绝：{}（请求 {}）", words(why), words(&problem.request)))
+                }
+                None => failure,
+            }
+        }
         Type::NotFound => of(Kind::NotFound, "the store lost it, or somebody deleted it"),
         Type::Taken | Type::NotNext => of(Kind::Conflict, "run the same command again"),
         Type::Differs | Type::Range => of(Kind::Integrity, ""),

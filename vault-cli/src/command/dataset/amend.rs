@@ -9,12 +9,13 @@ use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantOrigin};
 use vault_core::ledger::exposure::{ExposureState, cited_of};
 use vault_core::ledger::statement::{Body, FactsAmended, MemberReservation, Reserved, Statement, Text};
-use vault_policy::facts::{Amendment, NoAmendment};
+use vault_policy::facts::NoAmendment;
 use vault_policy::gate::{Exposure, Outcome as Verdict, Place, Stated};
 use vault_policy::ledger::{self, Refusal};
 use vault_policy::{Case, Dataset, Lang, decide};
 
 use super::super::member::text;
+use super::super::subjects;
 use super::super::suspend::names;
 use super::grade;
 use crate::error::{Failure, Kind, Outcome};
@@ -48,7 +49,7 @@ pub(super) struct Amend {
 #[derive(Serialize)]
 struct Done {
     dataset: DatasetId,
-    changes: Vec<Changed>,
+    changes: Vec<facts::Changed>,
     level_before: u64,
     level: u64,
     /// Grants that the rules do not support under the new facts.
@@ -56,13 +57,6 @@ struct Done {
     /// Grants for which the added persons are counted.
     counted_anew: Vec<MemberId>,
     entry: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Changed {
-    field: &'static str,
-    before: String,
-    after: String,
 }
 
 /// What will be stated.
@@ -114,7 +108,7 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
                 Lang::Zh => "提示：现有事实的密封部分不在本机，其变更前的答案显示为未知",
             });
         }
-        changes = amendment.as_ref().map(changed).unwrap_or_default();
+        changes = amendment.iter().flat_map(|made| &made.changes).map(facts::Changed::of).collect();
         if args.level.is_none() {
             level = level.max(grade::level_of(&after));
         }
@@ -132,7 +126,7 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
         out.note(&said);
     }
     for change in &changes {
-        out.note(&format!("{}: {} -> {}", change.field, change.before, change.after));
+        out.note(&change.say(lang));
     }
     let new = New { facts: new_facts, level, why };
     let effects = effects(session, &packs, &state, &new, &me, lang).await?;
@@ -158,12 +152,15 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
     }
     let mut placed = Vec::new();
     let amended = append(session, &signer, &packs, &mut state, &new, effects, &mut placed, lang).await;
-    if let Err(failure) = &amended
-        && failure.kind != Kind::Storage
-    {
+    if let Err(failure) = &amended {
         for item in placed {
             let placed = Placed { reservation: Some(item.reservation), export: None };
-            gate::cancel(session, &signer, &mut state, &placed).await;
+            // A store that failed may have taken the new facts, which then rest on what was reserved.
+            if failure.kind == Kind::Storage {
+                subjects::stay_counted(state.id(), &placed, lang);
+            } else {
+                gate::cancel(session, &signer, &mut state, &placed).await;
+            }
         }
     }
     done.entry = Some(amended?);
@@ -177,15 +174,6 @@ fn before(state: &DatasetState, home: &crate::state::StateFolder, lang: Lang) ->
         return facts::known(state.id().as_str(), stated, None, home, lang);
     }
     Ok(Known { facts: Dataset::unknown(), whole: true })
-}
-
-fn changed(amendment: &Amendment) -> Vec<Changed> {
-    let one = |change: &vault_policy::facts::Change| Changed {
-        field: change.field.path,
-        before: change.before.show(),
-        after: change.after.show(),
-    };
-    amendment.changes.iter().map(one).collect()
 }
 
 fn body(new: &New, suspends: &BTreeSet<MemberId>, reservations: Vec<MemberReservation>) -> FactsAmended {

@@ -56,7 +56,7 @@ async fn opened(globals: &Globals, session: &mut Session, state: &DatasetState) 
 
 pub(super) async fn show(globals: &Globals, session: &mut Session, args: Facts) -> Outcome<()> {
     let (lang, home) = (globals.lang(), globals.state()?);
-    let state = session.dataset(&args.dataset).await?;
+    let state = session.dataset_even_if_deleted(&args.dataset).await?;
     let sealed = facts::commitment(state.facts());
     if args.sealed.is_some() && sealed.is_none() {
         return Err(Failure::usage(format!("--sealed: the facts of {} have no sealed part", args.dataset)));

@@ -6,8 +6,8 @@ use super::super::statement::{
 };
 use super::super::vault::VaultState;
 use super::{
-    Attestation, DatasetState, Epoch, Grant, GrantOrigin, GrantStatus, KeyPlace, Manifest, SealRef, Table, Upload,
-    UploadStatus, Withdrawal,
+    Attestation, DatasetState, Deletion, Epoch, Grant, GrantOrigin, GrantStatus, KeyPlace, Manifest, SealRef, Table,
+    Upload, UploadStatus, Withdrawal,
 };
 use crate::ids::{EntryHash, MemberId};
 use crate::seal::PublicKey;
@@ -87,7 +87,12 @@ impl DatasetState {
             Body::Approved(body) => self.proposals.approve(hash, &body.proposal, author),
             Body::ReservationCancelled(body) => self.use_reservation(&body.reservation, true),
             Body::DatasetDeleted(body) => {
-                self.deleted = true;
+                self.deleted = Some(Deletion {
+                    seq,
+                    time: at.time,
+                    author: author.clone(),
+                    reason: body.terms.reason.as_str().to_owned(),
+                });
                 self.proposals.mark_used(body.approval.as_ref());
             }
             Body::EpochOpened(body) => {

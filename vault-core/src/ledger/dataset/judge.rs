@@ -32,7 +32,7 @@ impl DatasetState {
         statement: &Statement,
     ) -> Result<(), Void> {
         let who = Author { state: self, vault, at, statement };
-        if self.deleted && !is_allowed_after_deletion(&statement.body) {
+        if self.deleted.is_some() && !is_allowed_after_deletion(&statement.body) {
             return Err("the dataset is deleted");
         }
         match &statement.body {
@@ -243,7 +243,7 @@ impl DatasetState {
             withdrawals: Vec::new(),
             attested: Vec::new(),
             proposals: super::Proposals::default(),
-            deleted: false,
+            deleted: None,
             cited: head,
             judged: Vec::new(),
             stop: None,
@@ -531,7 +531,7 @@ impl Author<'_> {
     }
 }
 
-const fn is_allowed_after_deletion(body: &Body) -> bool {
+pub(super) const fn is_allowed_after_deletion(body: &Body) -> bool {
     matches!(
         body,
         Body::Revoked(_)

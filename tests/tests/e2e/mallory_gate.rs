@@ -271,7 +271,8 @@ fn a_server_refuses_every_grant_that_the_rules_did_not_decide() {
     let stored = cancelled.sign(|pae| siege.lab.sign(pae)).unwrap();
     assert_eq!(siege.sends(&ledger, cancelled.seq, &stored).status, 201);
     let hash = entry_hash(cancelled.prev, &stored);
-    let again = Statement { seq: cancelled.seq + 1, prev: Some(hash), ..honest.granted.clone() };
+    let (seq, vault_head) = (cancelled.seq + 1, cancelled.vault_head);
+    let again = Statement { seq, prev: Some(hash), vault_head, ..honest.granted.clone() };
     siege.refuses("a cancelled reservation", &again, RULES, "used or cancelled already");
     let cites = Reservation { hash, ledger, seq: cancelled.seq };
     let terms = ReleasedTerms { reserved: export.hash };

@@ -399,7 +399,7 @@ async fn a_deleted_dataset_releases_nothing_and_the_doctor_deletes_what_it_holds
         ObjectName::Header { dataset: dataset(), epoch: 1, manifest: manifest.manifest, hash: manifest.header };
     served.get(&served.world.recipient, at(&header)).await.ok(200);
     let kept = ObjectName::Kept { dataset: dataset(), hash: Digest([7; 32]) };
-    served.get(&served.world.officer, at(&kept)).await.is(Type::NotAllowed);
+    served.get(&served.world.recipient, at(&kept)).await.is(Type::NotAllowed);
     // Only once a statement says so.
     served.post(&served.world.officer, "/v1/datasets/cohort-7/delete-all", "{}").await.is(Type::Conflict);
     let terms = DatasetDeletedTerms { reason: crate::common::text("over") };

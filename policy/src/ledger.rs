@@ -23,7 +23,7 @@
 use std::collections::BTreeSet;
 
 use vault_core::hazmat::kdf::sha256;
-use vault_core::ids::{DatasetId, Digest, LedgerId, MemberId};
+use vault_core::ids::{DatasetId, Digest, EntryHash, LedgerId, MemberId};
 use vault_core::ledger::dataset::{DatasetState, GrantOrigin, GrantStatus};
 use vault_core::ledger::exposure::{Cited, ExposureState, Exposures, Reserved};
 use vault_core::ledger::fold::{At, Verdict};
@@ -131,6 +131,19 @@ pub enum Refusal {
         /// Before what.
         of: Earlier,
     },
+    /// A reservation that can't be released while a later one stands.
+    #[error(
+        "entry {0} of the exposure ledger rests on it or may, so its persons stay counted: release that one first, then this one"
+    )]
+    RestedOn(u64),
+    /// An export that was made: a year's total is a sum of acts, and destroying the copy undoes none.
+    #[error("it counts persons that were exported, and stays counted in that year whatever becomes of the copies")]
+    Exported,
+    /// An attestation of destruction that says nothing of what was read after it.
+    #[error(
+        "its member attested destruction before its grant was over: once it has none (`seqvault revoke` ends it), it attests anew"
+    )]
+    TooEarly,
     /// Consent that was withdrawn, or a purpose that is over, after the facts were stated.
     #[error("consent was withdrawn since the facts were stated: amend them first")]
     Withdrawn,
@@ -194,6 +207,13 @@ impl Refusal {
             Self::Older(what) => format!("所引用的保险库条目之后，{}已变更：请重新读取保险库", changed(what)),
             Self::Order { by, of } => {
                 format!("声明的时间比先于它的{}早 {by} 秒：两者之一有误", of.zh())
+            }
+            Self::RestedOn(seq) => {
+                format!("人数登记第 {seq} 条依赖或可能依赖于它，其人数仍须计入：请先撤回该条登记，再撤回本条")
+            }
+            Self::Exported => "所计入者已经出境：无论副本如何处置，均仍计入当年出境人数".to_owned(),
+            Self::TooEarly => {
+                "成员声明销毁时其授权尚未终止：授权终止后（以 `seqvault revoke` 终止），由该成员重新声明".to_owned()
             }
             Self::Withdrawn => "陈述事实之后同意已被撤回：请先变更事实".to_owned(),
             Self::Recovery(member) => format!("{member} 不属于数据集的控制者，将其卡片用于恢复即为未经判定的提供"),
@@ -733,7 +753,7 @@ pub fn check_member(before: &VaultState, statement: &Statement) -> Result<(), Re
 }
 
 /// Whether an entry of an exposure ledger may be appended: a reservation is in the ledger that the facts say, and adds all that has to be
-/// counted; a release without approvals is of a reservation that its dataset's ledger has cancelled.
+/// counted; a release is of a reservation that may be released ([`may_release`]), and without approvals its dataset's ledger has cancelled it.
 ///
 /// `dataset` is the state of the dataset that the statement, or the reservation that it releases, names.
 ///
@@ -762,7 +782,7 @@ pub fn check_exposure(
                 return Err(Refusal::TooFew { added: body.added, needed });
             }
             // Who has a grant may be about to be given more persons: they are counted before the facts state them.
-            let grows = dataset.grants().get(&body.member).is_some_and(|grant| grant.status == GrantStatus::Given);
+            let grows = dataset.has_grant(vault, &body.member, at);
             if body.added > needed && !grows {
                 return Err(Refusal::TooMany { added: body.added, most: needed });
             }
@@ -772,21 +792,7 @@ pub fn check_exposure(
             }
             Ok(())
         }
-        Body::Released(body) => {
-            let reserved = released_by(before, dataset, body)?;
-            if is_approved(body) {
-                let grant = dataset.grants().get(&reserved.member);
-                let is_given = grant.is_some_and(|grant| grant.status == GrantStatus::Given);
-                return if is_given { Err(Refusal::Reservation("its member has a grant")) } else { Ok(()) };
-            }
-            // One behind it may add fewer because this one counted them.
-            let rests =
-                |one: &Reserved| one.dataset == reserved.dataset && one.seq > reserved.seq && one.released.is_none();
-            if reserved.added > 0 && before.reserved().values().any(rests) {
-                return Err(Refusal::Reservation("a later one rests on it"));
-            }
-            Ok(())
-        }
+        Body::Released(body) => released_by(before, dataset, None, body),
         _ => Ok(()),
     }
 }
@@ -795,34 +801,130 @@ fn is_approved(body: &Released) -> bool {
     matches!(&body.approval, Some(approval) if !approval.approvals.is_empty())
 }
 
-/// The reservation that a release is of, if what it cites stands in the dataset's ledger: its cancellation before it was used or, with
-/// approvals, the member's word that all was destroyed.
-fn released_by<'a>(
-    before: &'a ExposureState,
+/// Why the persons of a reservation may be counted no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground<'a> {
+    /// Nothing was granted on it.
+    Unused,
+    /// Its member attested in this entry of the dataset's ledger that all was destroyed.
+    Destroyed(&'a EntryHash),
+}
+
+/// Whether a reservation may be released: whoever means to propose, approve or make a release asks this, as the gate does. With
+/// [`Ground::Unused`] the dataset's ledger still has to cancel it.
+///
+/// An attestation has to stand behind the end of its member's last grant: `revoked`, suspended, the dataset deleted, or its time over by what the
+/// attestation says. Nothing that the member was counted for can stand behind it then.
+///
+/// # Errors
+/// If somebody may still be counted by it, or what is said of it does not hold.
+pub fn may_release(
+    exposure: &ExposureState,
     dataset: &DatasetState,
+    reserved: &EntryHash,
+    ground: Ground<'_>,
+) -> Result<(), Refusal> {
+    releasable(exposure, dataset, None, reserved, ground)
+}
+
+/// As [`may_release`]. `then` is the dataset's state in which the attestation is the last entry, for whoever has it.
+fn releasable(
+    exposure: &ExposureState,
+    dataset: &DatasetState,
+    then: Option<&DatasetState>,
+    hash: &EntryHash,
+    ground: Ground<'_>,
+) -> Result<(), Refusal> {
+    let reserved = exposure.reserved().get(hash).ok_or(Refusal::Reservation("there is none to release"))?;
+    let named = Reservation { hash: *hash, ledger: LedgerId::Exposure(*exposure.recipient()), seq: reserved.seq };
+    match ground {
+        Ground::Unused if is_used(dataset, &named) => return Err(Refusal::Reservation("a grant rests on it")),
+        Ground::Unused => {}
+        Ground::Destroyed(entry) => {
+            if is_exported(dataset, &reserved.member, &named) {
+                return Err(Refusal::Exported);
+            }
+            attested_after(dataset, then, &reserved.member, entry)?;
+            if then.is_some_and(|then| is_used(dataset, &named) && !is_used(then, &named)) {
+                return Err(Refusal::TooEarly);
+            }
+        }
+    }
+    match rests_on(exposure, hash).map(|one| one.seq).max() {
+        Some(newest) => Err(Refusal::RestedOn(newest)),
+        None => Ok(()),
+    }
+}
+
+/// The reservations that may rest on one that adds persons, or did when it was released: those behind it that may add fewer because it counts
+/// them, of the same dataset whoever they are for, and of another one if their author knew who was counted. Which do, ledgers don't tell.
+pub fn rests_on<'a>(exposure: &'a ExposureState, reserved: &EntryHash) -> impl Iterator<Item = &'a Reserved> {
+    let reserved = exposure.reserved().get(reserved).filter(|one| one.added > 0);
+    let at = reserved.and_then(|one| one.released).unwrap_or(exposure.judged().len() as u64);
+    let rests = move |one: &&Reserved| {
+        let is_behind =
+            |before: &Reserved| one.seq > before.seq && (one.dataset == before.dataset || one.subjects.is_some());
+        one.stands_at(at) && reserved.is_some_and(is_behind)
+    };
+    exposure.reserved().values().filter(rests)
+}
+
+fn is_used(dataset: &DatasetState, named: &Reservation) -> bool {
+    dataset.is_traced(named) || dataset.cited_reservations().any(|cited| cited == *named)
+}
+
+/// Whether a reservation counts what was exported: a grant's trace names it, or new facts cite it beside one that a trace names, or for a
+/// grant whose recipient is counted elsewhere.
+fn is_exported(dataset: &DatasetState, member: &MemberId, named: &Reservation) -> bool {
+    let counted = || dataset.grants().values().flat_map(|grant| &grant.counted);
+    let beside = || counted().any(|one| one.ledger == named.ledger && dataset.is_traced(one));
+    let elsewhere = || {
+        dataset.grants().get(member).is_some_and(|grant| {
+            let recipient = grant.reservation.as_ref().map(|one| &one.ledger);
+            grant.counted.contains(named) && recipient != Some(&named.ledger)
+        })
+    };
+    dataset.is_traced(named) || (is_used(dataset, named) && (beside() || elsewhere()))
+}
+
+/// Whether a member attested destruction when its last grant was over.
+fn attested_after(
+    dataset: &DatasetState,
+    then: Option<&DatasetState>,
+    member: &MemberId,
+    entry: &EntryHash,
+) -> Result<(), Refusal> {
+    let none = Refusal::Reservation("its member has not attested destruction");
+    let state = then.unwrap_or(dataset);
+    let attested = state.attested().iter().find(|one| one.entry == *entry && one.member == *member);
+    let (Some(attested), Some(grant)) = (attested, state.grants().get(member)) else { return Err(none) };
+    if !attested.granted && grant.seq < attested.seq { Ok(()) } else { Err(Refusal::TooEarly) }
+}
+
+/// Whether what a release cites stands in the dataset's ledger and bears it: the cancellation before it was used or, with approvals, the
+/// member's word that all was destroyed.
+fn released_by(
+    before: &ExposureState,
+    dataset: &DatasetState,
+    then: Option<&DatasetState>,
     body: &Released,
-) -> Result<&'a Reserved, Refusal> {
-    let reserved = before.reserved().get(&body.terms.reserved);
-    let reserved = reserved.ok_or(Refusal::Reservation("there is none to release"))?;
+) -> Result<(), Refusal> {
+    let hash = &body.terms.reserved;
+    let reserved = before.reserved().get(hash).ok_or(Refusal::Reservation("there is none to release"))?;
     let (cites, ledger) = (&body.cites, LedgerId::Exposure(*before.recipient()));
-    let named = Reservation { hash: body.terms.reserved, ledger, seq: reserved.seq };
     let entry = usize::try_from(cites.seq).ok().and_then(|seq| dataset.judged().get(seq));
     let is_there = cites.ledger == dataset.ledger()
         && entry.is_some_and(|entry| entry.hash == cites.hash && entry.verdict == Verdict::Applied);
     if is_approved(body) {
-        let attested = dataset.attested().iter().any(|one| one.entry == cites.hash && one.member == reserved.member);
-        return if is_there && attested {
-            Ok(reserved)
-        } else {
-            Err(Refusal::Reservation("its member has not attested destruction"))
-        };
+        if !is_there {
+            return Err(Refusal::Reservation("its member has not attested destruction"));
+        }
+        return releasable(before, dataset, then, hash, Ground::Destroyed(&cites.hash));
     }
-    let used = dataset.is_traced(&named) || dataset.cited_reservations().any(|cited| cited == named);
-    if is_there && !used && dataset.is_settled(&named) {
-        Ok(reserved)
-    } else {
-        Err(Refusal::Reservation("its dataset has not cancelled it"))
+    if !is_there || !dataset.is_settled(&Reservation { hash: *hash, ledger, seq: reserved.seq }) {
+        return Err(Refusal::Reservation("its dataset has not cancelled it"));
     }
+    releasable(before, dataset, None, hash, Ground::Unused)
 }
 
 /// The releases of an exposure ledger: number, the dataset that each is about, and what it says. Readers of that dataset's ledger check them
@@ -839,12 +941,24 @@ pub fn releases<B: AsRef<[u8]>>(state: &ExposureState, entries: &[B]) -> Vec<(u6
     releases.collect()
 }
 
-/// Whether a release that stands is of a reservation that was cancelled before it was used, or whose member attested destruction.
+/// Whether a release that stands could be made when it was: of a reservation that was cancelled before it was used, or whose member had attested
+/// destruction when its grant was over, with none behind it that rested on it. `entries` are those of the dataset's ledger, of which `dataset` is
+/// the state; the end of a grant is looked up in the state that the attestation was made in, so what was granted later says nothing.
 ///
 /// # Errors
-/// If it is not: then persons are counted no more who should be.
-pub fn check_release(state: &ExposureState, dataset: &DatasetState, body: &Released) -> Result<(), Refusal> {
-    released_by(state, dataset, body).map(drop)
+/// If it could not: then persons are counted no more who should be.
+pub fn check_release<B: AsRef<[u8]>>(
+    vault: &VaultState,
+    exposures: &Exposures,
+    state: &ExposureState,
+    dataset: &DatasetState,
+    entries: &[B],
+    body: &Released,
+) -> Result<(), Refusal> {
+    let until = usize::try_from(body.cites.seq).ok().and_then(|seq| entries.get(..=seq));
+    let then = until.and_then(|until| DatasetState::fold(vault, exposures, dataset.id(), until).ok());
+    let then = then.filter(|then| then.head().is_some_and(|head| head.hash == body.cites.hash));
+    released_by(state, dataset, then.as_ref(), body)
 }
 
 fn granted(
@@ -964,7 +1078,8 @@ fn facts_fit(facts: &Facts) -> Result<(), Refusal> {
 }
 
 /// Whether a member may count what a dataset's controller exports: facts are whatever a steward states, so nobody else's total can be raised
-/// by naming them as controller. Officers write the enrolments, and need none.
+/// by naming them as controller. Officers write the enrolments and need none, but the fold takes reservations from stewards alone: it is an
+/// officer who is a steward of the dataset.
 #[must_use]
 pub fn exports_for(vault: &VaultState, at: At, author: &MemberId, facts: &Facts) -> bool {
     let controller = Stated::dataset(facts).ok().and_then(|dataset| controller_of(&dataset));
@@ -1079,20 +1194,22 @@ pub fn audit<B: AsRef<[u8]>>(
     let Ok(mut state) = DatasetState::fold(vault, exposures, id, core::slice::from_ref(first)) else { return findings };
     let mut ask = |before: Option<&DatasetState>, seq: u64, stored: &[u8]| {
         let Some(statement) = statement_of(stored) else { return };
-        let refusal = made_then(vault, exposures, before, &statement, newest).and_then(|()| match before {
+        // A wrong time is found beside what the rules say, never instead: one entry far ahead would else hide what is wrong with each
+        // later one.
+        let rules = match before {
             Some(before) => check(vault, exposures, before, &statement, more),
             None => check_creation(vault, &statement),
-        });
+        };
+        let refusals = made_then(vault, exposures, before, &statement, newest).into_iter().chain(rules.err());
         if newest.is_none_or(|(_, time)| time < statement.time) {
             newest = Some((seq, statement.time));
         }
-        if let Err(refusal) = refusal {
-            let member = match &statement.body {
-                Body::Granted(body) => Some(body.terms.member.clone()),
-                _ => None,
-            };
-            findings.push(Finding { seq, kind: statement.body.kind(), member, refusal });
-        }
+        let member = match &statement.body {
+            Body::Granted(body) => Some(&body.terms.member),
+            _ => None,
+        };
+        let kind = statement.body.kind();
+        findings.extend(refusals.map(|refusal| Finding { seq, kind, member: member.cloned(), refusal }));
     };
     ask(None, 0, first.as_ref());
     for (seq, stored) in (1u64..).zip(rest) {
@@ -1112,28 +1229,25 @@ pub fn audit<B: AsRef<[u8]>>(
 }
 
 /// Whether a statement can have been made when it says: not before what was there when it was made, and not so late that its author must have
-/// known a newer vault. `newest` is the latest time that an earlier entry says, of those that the gate looks at.
+/// known a newer vault: what contradicts that. `newest` is the latest time that an earlier entry says, of those that the gate looks at.
 fn made_then(
     vault: &VaultState,
     exposures: &Exposures,
     before: Option<&DatasetState>,
     statement: &Statement,
     newest: Option<(u64, u64)>,
-) -> Result<(), Refusal> {
+) -> Vec<Refusal> {
     let cited = statement.vault_head.map_or(0, |head| head.seq);
     let known = vault.newest_before(statement.time.saturating_sub(SKEW)).max(cited);
     if !is_gated(vault, known) {
-        return Ok(());
+        return Vec::new();
     }
     let rested_on = rested_on(exposures, &statement.body);
     let there = vault.time_of(cited).map(|time| (Earlier::Cited(cited), time)).into_iter();
     let there = there.chain(newest.map(|(seq, time)| (Earlier::Entry(seq), time))).chain(rested_on);
-    if let Some((of, time)) =
-        there.max_by_key(|(_, time)| *time).filter(|(_, t)| statement.time.saturating_add(SKEW) < *t)
-    {
-        return Err(Refusal::Order { by: time.saturating_sub(statement.time), of });
-    }
-    not_older(vault, before, statement, known)
+    let latest = there.max_by_key(|(_, time)| *time).filter(|(_, t)| statement.time.saturating_add(SKEW) < *t);
+    let order = latest.map(|(of, time)| Refusal::Order { by: time.saturating_sub(statement.time), of });
+    order.into_iter().chain(not_older(vault, before, statement, known).err()).collect()
 }
 
 /// The reservations that a statement rests on, with their times.

@@ -16,6 +16,7 @@ use vault_core::ledger::fold::Verdict;
 use vault_core::ledger::statement::{Body, Entry, Released, ReleasedTerms, Reservation, Said};
 use vault_policy::Lang;
 use vault_policy::facts::subjects::Marks;
+use vault_policy::ledger::{Ground, may_release, rests_on};
 use zeroize::Zeroizing;
 
 use crate::acts::{self, Owned, Place};
@@ -155,7 +156,9 @@ impl Unused {
                 let named = Reservation { hash: *hash, ledger: ledger.clone(), seq: one.seq };
                 let is_used = dataset.is_traced(&named) || dataset.cited_reservations().any(|cited| cited == named);
                 is_rested_on |= is_used;
-                if is_used || (is_rested_on && one.added > 0) {
+                // Those of other datasets may count fewer because of it as well.
+                let of_others = || rests_on(state, hash).any(|other| other.dataset != *dataset.id());
+                if is_used || (is_rested_on && one.added > 0) || of_others() {
                     continue;
                 }
                 found.push(Self {
@@ -317,7 +320,7 @@ pub(super) async fn attested(
     named: Option<&str>,
 ) -> Outcome<(ExposureState, ReleasedTerms)> {
     let (id, me) = (dataset.id(), session.member_of(&globals.card()?)?);
-    cites(dataset, member)?;
+    let entry = cites(dataset, member)?.hash;
     let exposures = session.exposures().await?;
     let named = named.unwrap_or_default();
     let standing = |state: &'_ ExposureState| {
@@ -326,12 +329,20 @@ pub(super) async fn attested(
         });
         fits.map(|(hash, one)| (*hash, one.author.clone(), one.added)).collect::<Vec<_>>()
     };
-    let found: Vec<_> = exposures
+    let mut found: Vec<_> = exposures
         .iter()
         .flat_map(|state| standing(state).into_iter().map(move |(hash, author, added)| (state, hash, author, added)))
         .collect();
+    let mut refusal = None;
+    found.retain(|(state, hash, ..)| match may_release(state, dataset, hash, Ground::Destroyed(&entry)) {
+        Ok(()) => true,
+        Err(why) => {
+            refusal = Some(gate::refused(&why, globals.lang()));
+            false
+        }
+    });
     match found.as_slice() {
-        [] => Err(Failure::not_found(format!("nobody of {id} is counted for {member}"))),
+        [] => Err(refusal.unwrap_or_else(|| Failure::not_found(format!("nobody of {id} is counted for {member}")))),
         [(state, hash, author, _)] => {
             if *author != me && !session.vault.is_officer(&me, session.vault.last_seq()) {
                 return Err(Failure::refused(format!("{me} neither counted them nor is an officer")));

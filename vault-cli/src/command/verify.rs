@@ -10,7 +10,7 @@ use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{DatasetId, EntryHash, LedgerId, ManifestId, VaultId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, KeyPlace, Manifest};
-use vault_core::ledger::exposure::{ExposureState, cited_by};
+use vault_core::ledger::exposure::{ExposureState, Exposures, cited_by};
 use vault_core::ledger::fold::{Judged, Stop, Verdict, entry_hash};
 use vault_core::ledger::seen::SeenLedger;
 use vault_core::ledger::statement::Entry;
@@ -176,8 +176,8 @@ async fn exposures(globals: &Globals, session: &mut Session, seen: &[SeenLedger]
         if let Err(why) = &state {
             problems.push(why.to_string());
         }
-        if let Ok(Some(state)) = &state {
-            problems.rules = wrong_releases(globals, session, &id, state).await?;
+        if let (Ok(all), Ok(Some(state))) = (&folded, &state) {
+            problems.rules = wrong_releases(globals, session, all, &id, state).await?;
         }
         let judged = state.ok().flatten().map_or(&[][..], |state| state.judged());
         behind(session, seen, &id, judged, &mut problems);
@@ -193,6 +193,7 @@ async fn exposures(globals: &Globals, session: &mut Session, seen: &[SeenLedger]
 async fn wrong_releases(
     globals: &Globals,
     session: &mut Session,
+    exposures: &Exposures,
     ledger: &LedgerId,
     state: &ExposureState,
 ) -> Outcome<Vec<String>> {
@@ -200,7 +201,9 @@ async fn wrong_releases(
     let mut found = Vec::new();
     for (seq, dataset, body) in ledger_gate::releases(state, &entries) {
         let Some(dataset) = session.listed(&dataset).await? else { continue };
-        if let Err(refusal) = ledger_gate::check_release(state, &dataset, &body) {
+        let entries = session.client.entries(&dataset.ledger(), 0).await?;
+        let vault = &session.vault;
+        if let Err(refusal) = ledger_gate::check_release(vault, exposures, state, &dataset, &entries, &body) {
             let finding = ledger_gate::Finding { seq, kind: "released", member: None, refusal };
             found.push(super::due::found(&finding, globals.lang()));
         }

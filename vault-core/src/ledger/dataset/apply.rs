@@ -80,6 +80,10 @@ impl DatasetState {
                 time: at.time,
                 author: author.clone(),
                 member: body.member.clone(),
+                granted: !self.is_deleted()
+                    && self.grants.get(&body.member).is_some_and(|grant| {
+                        grant.status == GrantStatus::Given && grant.ends.is_none_or(|ends| ends > at.time)
+                    }),
                 scope: body.scope.as_str().to_owned(),
                 document: body.document,
             }),

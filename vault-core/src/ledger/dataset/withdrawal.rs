@@ -40,6 +40,8 @@ pub struct Attestation {
     pub author: MemberId,
     /// Whose copies were destroyed.
     pub member: MemberId,
+    /// Whether its member had a grant then that nothing had ended: what it read later the statement says nothing of.
+    pub granted: bool,
     /// What was destroyed, in words.
     pub scope: String,
     /// A document by hash.

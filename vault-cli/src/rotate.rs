@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use vault_core::card::Card;
 use vault_core::epoch::{EpochSecret, KeyTable};
 use vault_core::floe;
 use vault_core::hazmat::kdf::sha256;
@@ -123,13 +124,15 @@ fn say_new_cards(session: &Session, dataset: &DatasetState, seal_to: &BTreeSet<(
     for (member, card) in seal_to {
         let known = dataset.epochs().values().any(|e| e.seals.contains_key(&(member.clone(), *card)));
         if !known && let Some(record) = session.vault.card(card) {
-            let label = crate::output::printable(record.card.label());
-            crate::output::warn(&format!(
-                "seals to a card of {member} that is new here: {}  {label}",
-                record.card.fingerprint()
-            ));
+            say_new_card(member, &record.card);
         }
     }
+}
+
+/// Says that something is sealed to a card which had nothing of its kind before.
+pub fn say_new_card(member: &MemberId, card: &Card) {
+    let label = crate::output::printable(card.label());
+    crate::output::warn(&format!("seals to a card of {member} that is new here: {}  {label}", card.fingerprint()));
 }
 
 /// Writes the key table, reads it back and appends `epoch-closed`. `None` if somebody else was first.

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
 use crate::random;
+use crate::rotate::say_new_card;
 use crate::session::{Session, Signer};
 use crate::transfer::StoreError;
 
@@ -214,6 +215,9 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
     for (member, card) in keepers(session) {
         let record =
             session.vault.card(&card).ok_or_else(|| Failure::not_found(format!("no card {card} in this vault")))?;
+        if member != signer.member && !had_it(session, generation, &member, card) {
+            say_new_card(&member, &record.card);
+        }
         let sealed = key
             .seal_to(&vault, generation, &signer.member, &record.card, &mut rng)
             .map_err(|e| Failure::refused(format!("the subject key can't be sealed to {member}: {e}")))?;
@@ -242,6 +246,12 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
             Err(failure)
         }
     }
+}
+
+/// Whether an earlier generation was sealed to the card.
+fn had_it(session: &Session, generation: u64, member: &MemberId, card: CardId) -> bool {
+    let mut earlier = (1..generation).filter_map(|generation| session.vault.subject_key(generation));
+    earlier.any(|set| set.seals.iter().any(|seal| seal.member == *member && seal.card == card))
 }
 
 fn name_of(generation: u64, seal: &Seal) -> ObjectName {

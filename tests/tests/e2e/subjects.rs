@@ -69,7 +69,10 @@ fn stewards_read_the_sealed_part_of_facts_and_recipients_do_not() {
     assert_eq!(gated.dora.ok(&["dataset", "facts", "run-42"])["whole"], false);
     let said = gated.dora.fails(REFUSED, &["dataset", "facts", "run-42", "--open"]);
     assert!(said.contains("subjects share"), "{said}");
-    let shared = gated.lab.ok(&["subjects", "share"]);
+    let shared = gated.lab.run(&["subjects", "share", "--json"]);
+    assert!(shared.stderr.contains("seals to a card of dora that is new here"), "{}", shared.stderr);
+    assert!(!shared.stderr.contains("a card of lab"), "{}", shared.stderr);
+    let shared = shared.ok();
     assert_eq!((&shared["generation"], &shared["new"]), (&2.into(), &false.into()));
     let opened = gated.dora.ok(&["dataset", "facts", "run-42", "--open"]);
     assert_eq!(

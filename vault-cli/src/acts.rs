@@ -63,6 +63,11 @@ impl<'a> Place<'a> {
         if let Self::Dataset(dataset) = self { Some(dataset.facts().digest()) } else { None }
     }
 
+    /// Where the facts and the level were stated that a proposal rests on.
+    const fn stated(self) -> Option<u64> {
+        if let Self::Dataset(dataset) = self { Some(dataset.facts_seq()) } else { None }
+    }
+
     /// Who may approve there.
     #[must_use]
     pub fn approvers(self, session: &Session) -> Vec<MemberId> {
@@ -330,10 +335,10 @@ impl Owned<'_> {
         &mut self,
         session: &mut Session,
         signer: &Signer,
-        make: impl Fn(Place<'_>, &Session) -> Body,
+        make: impl Fn(Place<'_>, &Session) -> Outcome<Body>,
     ) -> Outcome<(u64, EntryHash)> {
         for _ in 0..ATTEMPTS {
-            let body = make(self.place(), session);
+            let body = make(self.place(), session)?;
             match self {
                 Self::Vault => {
                     let seq = session.append_vault(signer, &body).await?;
@@ -383,8 +388,36 @@ pub async fn propose(
     // First, so that nothing is proposed whose terms nobody has.
     file.write(&path)?;
     let ends = session.at().time.saturating_add(how.valid.saturating_mul(DAY));
-    let (_, proposal) = match owned.append(session, &signer, |at, session| at.proposed(session, file, ends)).await {
+    let (first, stated) = (owned.place().proposed(session, file, ends), owned.place().stated());
+    // The terms were made, and shown, of what stood then.
+    let again = |at: Place<'_>, session: &Session| {
+        if at.proposed(session, file, ends) == first && at.stated() == stated {
+            return Ok(first.clone());
+        }
+        Err(Failure::new(
+            Kind::Conflict,
+            match lang {
+                Lang::En => "the dataset's facts or level, the member's facts or the packs in force changed meanwhile",
+                Lang::Zh => "其间数据集事实或级别、成员事实或生效的规则包有变更",
+            },
+        )
+        .hint(match lang {
+            Lang::En => "propose it anew",
+            Lang::Zh => "请重新提案",
+        }))
+    };
+    let (_, proposal) = match owned.append(session, &signer, again).await {
         Ok(landed) => landed,
+        // It may have landed: then it waits, and this file alone says for what.
+        Err(failure) if failure.kind == Kind::Storage => {
+            let terms = path.display();
+            return Err(failure.hint(match lang {
+                Lang::En => format!(
+                    "it may have been proposed all the same: `seqvault waiting` shows it. {terms} stays; delete it if nothing waits"
+                ),
+                Lang::Zh => format!("提案可能已写入：请以 `seqvault waiting` 查看。{terms} 予以保留；若无待批提案可删除"),
+            }));
+        }
         Err(failure) => {
             let _ = std::fs::remove_file(&path);
             return Err(failure);

@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use vault_core::ids::LedgerId;
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::pin::PinError;
 use vault_policy::Lang;
@@ -145,9 +146,16 @@ impl std::error::Error for Failure {}
 
 impl From<PinError> for Failure {
     fn from(error: PinError) -> Self {
-        Self::integrity(error.to_string()).hint(
-            "the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, an officer has to say so with a signed recovery (`seqvault recover LEDGER ENTRY --hash HASH --cut`)",
-        )
+        let (PinError::Shorter { ledger, .. } | PinError::Changed { ledger, .. }) = &error else {
+            return Self::integrity(error.to_string());
+        };
+        let restored = match ledger {
+            LedgerId::Vault => "no recovery settles that: an officer invites you again (`seqvault member invite MEMBER`), and you `seqvault join INVITATION --again`".to_owned(),
+            _ => format!("an officer has to say so with a signed recovery (`seqvault recover {ledger} ENTRY --hash HASH --cut`, of its last entry)"),
+        };
+        Self::integrity(error.to_string()).hint(format!(
+            "the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, {restored}"
+        ))
     }
 }
 
@@ -155,6 +163,9 @@ impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         let hint = match &stop {
             Stop::NeedsVersion { .. } => "install a newer seqvault".to_owned(),
+            Stop::Fork { ledger: LedgerId::Vault, seq, hash, .. } => format!(
+                "run `seqvault verify` to see the entries around it, and ask an officer to settle it: `seqvault recover vault {seq} --hash {hash}`. Where the genesis asks for approvals of a recovery, or a second entry behind it forks too, this version can't: whoever keeps the store moves the entries from {seq} on away and keeps them as evidence; nobody's reading went beyond it"
+            ),
             Stop::Fork { ledger, seq, hash, .. } => format!(
                 "run `seqvault verify` to see the entries around it, and ask an officer to settle it: `seqvault recover {ledger} {seq} --hash {hash}`"
             ),

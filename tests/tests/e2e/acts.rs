@@ -72,6 +72,18 @@ fn a_recovery_takes_another_officers_approval() {
     second.fails(REFUSED, &["recover", "dataset/run-1", &seq, "--hash", &end_hash]);
     second.fails(2, &["recover", "dataset/run-1", &seq, "--hash", &hash[..8]]);
     second.fails(3, &["recover", "dataset/run-1", "999", "--hash", &hash]);
+    // What would settle nothing, or hide what is there.
+    let said = second.fails(REFUSED, &["propose", "recover", "dataset/run-1", &seq, "--hash", &hash, "--cut"]);
+    assert!(said.contains("is not the last one") && said.contains(&end_hash), "{said}");
+    let of_vault = second.ok(&["log"]);
+    let last = of_vault.as_array().unwrap().last().unwrap().clone();
+    let (vault_seq, vault_hash) = (last["seq"].to_string(), last["hash"].as_str().unwrap().to_owned());
+    let said = second.fails(REFUSED, &["recover", "vault", &vault_seq, "--hash", &vault_hash, "--cut"]);
+    assert!(said.contains("join INVITATION --again"), "{said}");
+    assert!(second.fails(REFUSED, &["recover", "vault", &vault_seq, "--hash", &vault_hash]).contains("has no fork"));
+    assert!(
+        second.fails(REFUSED, &["recover", "dataset/run-1", &end_seq, "--hash", &end_hash]).contains("has no fork")
+    );
     lab.fails(REFUSED, &[&["recover"][..], &what].concat());
     second.ok(&[&["propose", "recover"][..], &what].concat());
     let done = officer.run(&["approve", "--quiet", "--terms", "recover.terms.json"]);
@@ -102,6 +114,37 @@ fn a_fork_of_the_vault_ledger_is_settled_by_what_its_error_says() {
     let report = officer.ok(&["verify", "--data"]);
     assert_eq!(report["sound"], true, "{report}");
     assert!(officer.ok(&["member", "show", "eve"])["roles"].as_array().unwrap().is_empty());
+}
+
+/// Two entries that fork, which no recovery settles: what the error says to do instead.
+#[test]
+fn two_forks_of_the_vault_ledger_are_moved_away_by_who_keeps_the_store() {
+    let world = crate::story::story();
+    let key = custodian(&world.person("officer"));
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let body =
+            Body::RoleSet(RoleSet { dataset: None, member: "eve".parse().unwrap(), on: true, role: Role::Auditor });
+        let mut fork = next_statement(&world.vault(), &"officer".parse().unwrap(), key.card(), LedgerId::Vault, body);
+        fork.prev = Some(EntryHash([7; 32]));
+        write_signed(&world.vault(), &key, &fork);
+        names.push(world.vault().join("ledger/vault").join(format!("{:010}", fork.seq)));
+    }
+    let [anna, officer] = ["anna", "officer"].map(|name| world.person(name));
+    let said = officer.fails(5, &["ls", COHORT]);
+    let command = said.split("`seqvault recover ").nth(1).unwrap().split('`').next().unwrap();
+    let words: Vec<&str> = ["recover"].into_iter().chain(command.split(' ')).collect();
+    assert!(officer.fails(5, &words).contains("would not settle it"));
+    assert!(said.contains("moves the entries from") && said.contains("away"), "{said}");
+    for name in names {
+        std::fs::remove_file(name).unwrap();
+    }
+    let world = world.copy();
+    for person in [&world.person(anna.name()), &world.person(officer.name())] {
+        assert_eq!(person.ok(&["ls", COHORT]).as_array().unwrap().len(), 4);
+    }
+    world.person("officer").ok(&["member", "role", "eve", "auditor"]);
+    assert_eq!(world.person("officer").ok(&["verify", "--data"])["sound"], true);
 }
 
 /// A foreign recipient whose grant is counted: in both ledgers.
@@ -201,6 +244,7 @@ fn persons_whose_data_was_destroyed_are_counted_no_more_once_officers_agree() {
     assert_eq!(second.ok(&["waiting", "--mine"])[0]["act"], "released");
     let done = second.run(&["approve", "--quiet", "--terms", terms]);
     assert!(done.code == Some(0) && done.stderr.contains("100 person(s) of run-42, given to anna"), "{}", done.stderr);
+    assert!(done.stderr.contains("attests to have destroyed: all copies"), "{}", done.stderr);
     let done = gated.lab.ok(&act);
     assert_eq!((&done["persons"], strings(&done["approved_by"])), (&100.into(), ["second".to_owned()].into()));
     gated.lab.fails(REFUSED, &act);

@@ -106,6 +106,11 @@ fn a_deletion_that_was_killed_is_finished_by_the_same_command_or_by_the_doctor()
                         strings(&found["findings"]).iter().any(|f| f.contains("is deleted and still holds")),
                         "{found}"
                     );
+                    if world.location() == world.vault().to_str().unwrap() {
+                        let due = world.person("anna").ok(&["due", COHORT]);
+                        let said = due[0]["what"].as_str().unwrap();
+                        assert!(due[0]["kind"] == "deletion" && said.contains("are still kept"), "{due}");
+                    }
                     world.person("officer").ok(&["doctor", "--repair"]);
                 }
                 Fault::After(_) => drop(world.person("deputy").ok(&["dataset", "delete", COHORT])),
@@ -141,11 +146,59 @@ fn a_deletion_takes_the_second_signature_that_the_genesis_asks_for() {
     lab.fails(REFUSED, &[&["grant", "run-1", "dora"][..], &terms].concat());
     lab.ok(&["dataset", "create", "run-2"]);
     lab.fails(REFUSED, &[&["dataset", "delete", "run-2", "--confirm", "run-2"][..], &terms].concat());
-    let done = lab.ok(&with_terms);
+    // What came since is not what was approved.
+    world.write("later/more.txt", b"more");
+    lab.ok(&["put", "run-1", "later"]);
+    let said = lab.fails(REFUSED, &with_terms);
+    assert!(said.contains("since it was approved") && said.contains("propose the deletion anew"), "{said}");
+    assert!(!held(&world, "run-1").is_empty());
+    lab.ok(&["propose", "dataset", "delete", "run-1", "--reason", "over now", "--out", "again.terms.json"]);
+    dora.ok(&["approve", "--terms", "again.terms.json"]);
+    let done = lab.ok(&[&act[..], &["--terms", "again.terms.json"]].concat());
     assert_eq!(strings(&done["approved_by"]), ["dora".to_owned()].into());
     assert_eq!(held(&world, "run-1"), Vec::<String>::new());
     assert_eq!(officer.ok(&["verify", "--data"])["sound"], true);
     assert!(lab.ok(&["waiting"]).as_array().unwrap().is_empty());
+}
+
+/// Whose grant stood when the dataset was deleted is counted no more by the same way as others.
+#[test]
+fn after_a_deletion_a_grant_is_revoked_and_its_persons_released() {
+    let gated = Gated::of(&approved(), &foreign(), &[]);
+    gated.world.write("grant.toml", GRANT.replace("tool = \"none\"", "tool = \"standard_contract\"").as_bytes());
+    gated.granted();
+    let _ = gated.world.new_person("second");
+    enrol(&gated.world, "second", &["--role", "officer"]);
+    let second = gated.world.person("second");
+    // What stewards keep of the facts goes too: this machine has its copy, made or not.
+    let copies = gated.lab.state();
+    let facts = || objects(&copies).into_keys().filter(|name| name.contains("facts/")).collect::<Vec<_>>();
+    let kept: Vec<String> = held(&gated.world, "run-42").into_iter().filter(|name| name.starts_with("kept/")).collect();
+    assert!(!kept.is_empty());
+    for name in facts() {
+        std::fs::remove_file(copies.join(name)).unwrap();
+    }
+    gated.lab.ok(&["dataset", "delete", "run-42", "--reason", "over", "--confirm", "run-42"]);
+    assert!(!facts().is_empty(), "kept before it went");
+    assert_eq!(gated.lab.ok(&["dataset", "facts", "run-42"])["whole"], true);
+    let propose = ["propose", "subjects", "release", "run-42", "anna"];
+    assert!(gated.lab.fails(REFUSED, &propose).contains("seqvault revoke run-42 anna"));
+    assert!(gated.lab.fails(REFUSED, &["revoke", "run-42", "anna", "--reencrypt"]).contains("was deleted"));
+    let done = gated.lab.ok(&["revoke", "run-42", "anna", "--reason", "over"]);
+    assert!(done["entry"].is_u64() && done["rotation"].is_null(), "{done}");
+    gated.anna.ok(&["attest", "run-42", "--scope", "all copies"]);
+    let said = gated.lab.run(&propose);
+    let hashes: Vec<String> = match said.code {
+        Some(0) => vec![String::new()],
+        _ => said.stderr.split(" (100 persons").filter_map(|part| part.rsplit(' ').next()).map(str::to_owned).collect(),
+    };
+    let terms = "run-42-anna-release.terms.json";
+    let proposed = said.code == Some(0)
+        || hashes.iter().any(|hash| gated.lab.run(&[&propose[..], &["--reservation", hash]].concat()).code == Some(0));
+    assert!(proposed, "{}", said.stderr);
+    second.ok(&["approve", "--terms", terms]);
+    assert_eq!(gated.lab.ok(&["subjects", "release", "run-42", "--terms", terms])["persons"], 100);
+    assert_eq!(gated.officer.ok(&["verify"])["sound"], true);
 }
 
 /// A vault in which every act of the genesis takes a second person: an officer and another, the lab as steward, dora as its approver.

@@ -268,6 +268,10 @@ impl Client for Faulty {
         self.end(call, result).await
     }
 
+    async fn objects_of(&self, dataset: &DatasetId) -> Outcome<Option<u64>> {
+        self.inner.objects_of(dataset).await
+    }
+
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.withdraw(name).await;

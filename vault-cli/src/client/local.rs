@@ -298,6 +298,10 @@ impl Client for Local {
         self.vault.delete_dataset(dataset).await.map_err(remove)
     }
 
+    async fn objects_of(&self, dataset: &DatasetId) -> Outcome<Option<u64>> {
+        self.vault.objects_of(dataset).await.map(Some).map_err(storage)
+    }
+
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         self.vault.withdraw(name).await.map_err(remove)
     }

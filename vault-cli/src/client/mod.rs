@@ -88,6 +88,11 @@ pub trait Client: PackStore {
     /// Deletes whatever a dataset that a statement deleted still holds; how many objects went.
     async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed>;
 
+    /// How many objects a dataset holds besides its ledger. Only a client that works on the store itself can tell; of a server its doctor does.
+    async fn objects_of(&self, _dataset: &DatasetId) -> Outcome<Option<u64>> {
+        Ok(None)
+    }
+
     /// Deletes a sealed object that no statement names.
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed>;
 

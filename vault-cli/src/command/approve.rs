@@ -13,7 +13,7 @@ use vault_core::ledger::statement::{Approved, Body, GrantTerms};
 use vault_policy::{Grant, Lang};
 
 use super::dataset::{delete, not_an_approver};
-use super::recover;
+use super::{recover, subjects};
 use crate::acts::{Owned, Place};
 use crate::error::{Failure, Outcome};
 use crate::facts;
@@ -128,7 +128,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }));
     }
     place.current(&session, &hash, proposal, beneficiary.as_ref(), lang)?;
-    show_terms(globals, &session, &file, &args.terms, &state)?;
+    let ground = match (&file.terms, &state) {
+        (Terms::Recovered(terms), State::Vault) => {
+            recover::check(&mut session, terms).await?;
+            None
+        }
+        (Terms::Released(terms), State::Exposure(exposure)) => {
+            Some(subjects::ground(&mut session, exposure, terms, lang).await?)
+        }
+        _ => None,
+    };
+    show_terms(globals, &session, &file, &args.terms, &state, ground)?;
     let (mut decision, mut needed) = (None, place.genesis(&session, file.terms.act()));
     if let (Terms::Granted(terms), State::Dataset(dataset), true) =
         (&file.terms, &state, gate::is_gated(&session.vault))
@@ -152,7 +162,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         State::Dataset(dataset) => Owned::Dataset(dataset),
         State::Exposure(exposure) => Owned::Exposure(ExposureState::clone(exposure)),
     };
-    let (entry, _) = owned.append(&mut session, &signer, |_, _| body.clone()).await?;
+    let (entry, _) = owned.append(&mut session, &signer, |_, _| Ok(body.clone())).await?;
     if let Some(sealed) = &file.sealed {
         facts::keep_bytes(&home, &sealed.0)?;
     }
@@ -198,6 +208,7 @@ fn show_terms(
     file: &TermsFile,
     path: &std::path::Path,
     state: &State,
+    ground: Option<String>,
 ) -> Outcome<()> {
     let lang = globals.lang();
     let text = match (&file.terms, state) {
@@ -224,18 +235,8 @@ fn show_terms(
             }
         }
         (Terms::Recovered(terms), _) => recover::told(terms, lang),
-        (Terms::Released(terms), State::Exposure(exposure)) => {
-            let reserved = exposure
-                .reserved()
-                .get(&terms.reserved)
-                .ok_or_else(|| Failure::not_found(format!("{} has no such reservation", file.ledger)))?;
-            let (added, dataset, member) = (reserved.added, &reserved.dataset, &reserved.member);
-            match lang {
-                Lang::En => format!(
-                    "to be counted no more: {added} person(s) of {dataset}, given to {member}, who attests to have destroyed the data"
-                ),
-                Lang::Zh => format!("拟不再计入：{dataset} 的 {added} 人，曾提供给 {member}，其已声明销毁"),
-            }
+        (Terms::Released(_), State::Exposure(_)) => {
+            ground.ok_or_else(|| Failure::integrity(format!("{}: nothing bears it", path.display())))?
         }
         _ => return Err(Failure::integrity(format!("{}: the act does not belong into that ledger", path.display()))),
     };

@@ -63,6 +63,7 @@ enum Due {
     Rules,
     Ended,
     Withdrawal,
+    Deletion,
     Counted,
     Rotate,
     Ends,
@@ -80,6 +81,8 @@ impl Due {
             (Self::Ended, Lang::Zh) => "已届满",
             (Self::Withdrawal, Lang::En) => "withdrawal",
             (Self::Withdrawal, Lang::Zh) => "撤回",
+            (Self::Deletion, Lang::En) => "deletion",
+            (Self::Deletion, Lang::Zh) => "删除",
             (Self::Counted, Lang::En) => "counted",
             (Self::Counted, Lang::Zh) => "计数",
             (Self::Rotate, Lang::En) => "rotate",
@@ -126,6 +129,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut items = Vec::new();
     for state in &states {
         if state.is_deleted() {
+            items.extend(unfinished(&session, state, look.lang).await?);
             withdrawals(state, &look, &mut items);
             continue;
         }
@@ -238,6 +242,22 @@ fn withdrawals(state: &DatasetState, look: &Look, items: &mut Vec<Item>) {
             add(None, one.time, what);
         }
     }
+}
+
+/// A deletion that died between its statement and what it allows, where the store can be asked.
+async fn unfinished(session: &Session, state: &DatasetState, lang: Lang) -> Outcome<Option<Item>> {
+    let id = state.id();
+    let Some(objects @ 1..) = session.client.objects_of(id).await? else { return Ok(None) };
+    let what = match lang {
+        Lang::En => format!(
+            "deleted, and {objects} object(s) of it are still kept: `seqvault dataset delete {id}` goes on, and `seqvault doctor --repair` does"
+        ),
+        Lang::Zh => format!(
+            "已声明删除，但仍保存 {objects} 个对象：以 `seqvault dataset delete {id}` 或 `seqvault doctor --repair` 继续"
+        ),
+    };
+    let when = state.deletion().map(|deletion| deletion.time);
+    Ok(Some(Item { dataset: Some(id.clone()), kind: Due::Deletion, member: None, when, fact: None, what }))
 }
 
 /// Persons who are counted although nothing was granted, for so long that nobody is at work on it.

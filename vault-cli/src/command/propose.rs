@@ -211,7 +211,7 @@ async fn recovered(globals: &Globals, what: &recover::What, how: &How) -> Outcom
     let path = how.path("recover")?;
     let mut session = Session::open(globals).await?;
     check_officer(globals, &session)?;
-    let terms = what.terms(&session).await?;
+    let terms = what.terms(&mut session).await?;
     globals.output().note(&recover::told(&terms, globals.lang()));
     let needed = Place::Vault.genesis(&session, RECOVERED);
     let file =

@@ -1,10 +1,12 @@
 //! `seqvault recover`: an officer settles a fork, or says that a ledger was restored from a backup. Spec 4.5 and 5.2.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use vault_core::ids::{EntryHash, LedgerId, MemberId};
+use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Recovered, RecoveredTerms, RecoveryAction};
 use vault_policy::Lang;
 
@@ -58,6 +60,8 @@ struct Done {
     hash: EntryHash,
     action: RecoveryAction,
     entry: Option<u64>,
+    /// Where the ledger stops once this is stated, if it does still.
+    stops_at: Option<String>,
     approved_by: Vec<MemberId>,
 }
 
@@ -65,8 +69,8 @@ impl What {
     /// What is to be stated, once the entry is seen to be there.
     ///
     /// # Errors
-    /// If there is no such entry, or it has another hash.
-    pub(super) async fn terms(&self, session: &Session) -> Outcome<RecoveredTerms> {
+    /// If there is no such entry, it has another hash, or naming it settles nothing.
+    pub(super) async fn terms(&self, session: &mut Session) -> Outcome<RecoveredTerms> {
         let hashes = session.stored_hashes(&self.ledger).await?;
         let hash = usize::try_from(self.seq).ok().and_then(|seq| hashes.get(seq)).copied();
         let hash = hash.ok_or_else(|| Failure::not_found(format!("{} has no entry {}", self.ledger, self.seq)))?;
@@ -80,8 +84,57 @@ impl What {
             )));
         }
         let action = if self.cut { RecoveryAction::Cut } else { RecoveryAction::Void };
-        Ok(RecoveredTerms { action, hash, ledger: self.ledger.clone(), seq: self.seq })
+        let terms = RecoveredTerms { action, hash, ledger: self.ledger.clone(), seq: self.seq };
+        check(session, &terms).await?;
+        Ok(terms)
     }
+}
+
+/// Whether a statement settles what it names: the entry at which reading stops, or the last one of a ledger that was restored. Whoever
+/// proposes, approves or states it looks.
+///
+/// # Errors
+/// If it settles nothing, or would let later entries be hidden.
+pub(super) async fn check(session: &mut Session, terms: &RecoveredTerms) -> Outcome<()> {
+    let (ledger, seq) = (&terms.ledger, terms.seq);
+    if terms.action == RecoveryAction::Void {
+        return match stop_of(session, ledger).await? {
+            Some(Stop::Fork { seq: at, hash, .. }) if at == seq && hash == terms.hash => Ok(()),
+            Some(stop) => {
+                let said = format!("entry {seq} is not the one at which {ledger} stops: nothing would be settled");
+                Err(Failure::refused(said).hint(stop.to_string()))
+            }
+            None => Err(Failure::refused(format!(
+                "{ledger} has no fork: it is read to its end, and nothing is to be settled"
+            ))
+            .hint("of a ledger that was restored from a backup, the last entry is named, with --cut")),
+        };
+    }
+    if *ledger == LedgerId::Vault {
+        return Err(Failure::refused("no recovery settles a vault ledger that was restored: whoever saw more of it never goes on from a cut")
+            .hint("each of them joins again: `seqvault member invite MEMBER` by an officer, then `seqvault join INVITATION --again`"));
+    }
+    let hashes = session.stored_hashes(ledger).await?;
+    match (hashes.len() as u64).checked_sub(1).zip(hashes.last()) {
+        Some((last, hash)) if last == seq && *hash == terms.hash => Ok(()),
+        Some((last, hash)) => Err(Failure::refused(format!(
+            "entry {seq} is not the last one of {ledger}: a cut there would let the later ones be hidden from everybody"
+        ))
+        .hint(format!("the last one is {last}, {hash}"))),
+        None => Err(Failure::not_found(format!("{ledger} has no entries"))),
+    }
+}
+
+/// Where a ledger stops, if it does.
+async fn stop_of(session: &mut Session, ledger: &LedgerId) -> Outcome<Option<Stop>> {
+    Ok(match ledger {
+        LedgerId::Vault => session.vault.stop().cloned(),
+        LedgerId::Dataset(id) => session.dataset_even_if_stopped(id).await?.stop().cloned(),
+        LedgerId::Exposure(recipient) => {
+            let exposures = session.exposures_of(&BTreeSet::from([*recipient])).await?;
+            exposures.of(recipient).and_then(|state| state.stop().cloned())
+        }
+    })
 }
 
 /// What a statement means.
@@ -115,7 +168,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     if !session.vault.is_officer(&me, session.vault.last_seq()) {
         return Err(Failure::refused(format!("{me} is no officer: only officers settle a ledger")));
     }
-    let terms = args.what.terms(&session).await?;
+    let terms = args.what.terms(&mut session).await?;
     let file = match &args.terms {
         Some(path) => {
             let file = TermsFile::read(path, session.vault.id(), lang)?;
@@ -134,6 +187,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         hash: terms.hash,
         action: terms.action,
         entry: None,
+        stops_at: None,
         approved_by: Vec::new(),
     };
     if args.dry_run {
@@ -151,8 +205,19 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let signer = session.signer(globals)?;
     let body = Recovered { approval: approvals.map(|found| found.approval), terms: terms.clone() };
     done.entry = Some(session.append_recovered(&signer, &Body::Recovered(body), &terms).await?);
-    out.result(&done, || match lang {
-        Lang::En => format!("settled: `seqvault verify` reads {} again", done.ledger),
-        Lang::Zh => format!("已处置：`seqvault verify` 可重新读取 {}", done.ledger),
+    done.stops_at = stop_of(&mut session, &done.ledger)
+        .await
+        .map_err(|failure| {
+            failure.at(match lang {
+                Lang::En => format!("it is stated, and {} is still not read", done.ledger),
+                Lang::Zh => format!("已声明，但 {} 仍无法读取", done.ledger),
+            })
+        })?
+        .map(|stop| stop.to_string());
+    out.result(&done, || match (&done.stops_at, lang) {
+        (None, Lang::En) => format!("settled: `seqvault verify` reads {} again", done.ledger),
+        (None, Lang::Zh) => format!("已处置：`seqvault verify` 可重新读取 {}", done.ledger),
+        (Some(stop), Lang::En) => format!("entry {} is settled; now {stop}", done.seq),
+        (Some(stop), Lang::Zh) => format!("第 {} 条已处置；现：{stop}", done.seq),
     })
 }

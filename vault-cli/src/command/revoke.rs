@@ -50,7 +50,10 @@ struct Done {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let reason = text("--reason", &args.reason)?;
     let mut session = Session::open(globals).await?;
-    let mut dataset = session.dataset(&args.dataset).await?;
+    let mut dataset = session.dataset_even_if_deleted(&args.dataset).await?;
+    if let Some(failure) = crate::session::deleted(&dataset).filter(|_| args.reencrypt) {
+        return Err(failure);
+    }
     if session.vault.member(&args.member).is_none() {
         return Err(no_member(&args.member));
     }
@@ -64,6 +67,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         entry = Some(session.append_always(&signer, &mut dataset, &body).await?.0);
     } else {
         globals.output().note(&format!("{} has no grant any more; looking for what is left to do", args.member));
+    }
+    if dataset.is_deleted() {
+        return ended(globals, args, entry);
     }
     let goal = Goal::settle(&dataset);
     // Not this member's to do: the grant is ended all the same.
@@ -101,6 +107,30 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             .hint(format!("a steward runs `seqvault rotate {} --reencrypt`", done.dataset))),
         _ => Ok(()),
     }
+}
+
+/// Of a deleted dataset there is nothing to rotate: only its ledger says of a grant that it stands.
+fn ended(globals: &Globals, args: Args, entry: Option<u64>) -> Outcome<()> {
+    let done = Done {
+        dataset: args.dataset,
+        member: args.member,
+        entry,
+        rotation: None,
+        waits_for_steward: None,
+        reencrypted_files: 0,
+        versions_kept: false,
+        remains: vec![
+            "what it downloaded stays with it".to_owned(),
+            "snapshots, backups or versions of the vault from before keep the old keys".to_owned(),
+        ],
+    };
+    globals.output().result(&done, || {
+        let mut text = format!("the grant of {} on {}, which was deleted, is ended", done.member, done.dataset);
+        for item in &done.remains {
+            text.push_str(&format!("\n  remains: {item}"));
+        }
+        text
+    })
 }
 
 fn remains(done: &Done, reencrypted: bool) -> Vec<String> {

@@ -360,6 +360,35 @@ pub(super) async fn attested(
     }
 }
 
+/// What an officer approves who lets persons be counted no more: which entry says so, when, of what; said only if it bears the release.
+///
+/// # Errors
+/// If the member still has a grant, has attested nothing, or the reservation may not be released.
+pub(super) async fn ground(
+    session: &mut Session,
+    exposure: &ExposureState,
+    terms: &ReleasedTerms,
+    lang: Lang,
+) -> Outcome<String> {
+    let ledger = LedgerId::Exposure(*exposure.recipient());
+    let gone = || Failure::not_found(format!("{ledger} has no such reservation"));
+    let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.released.is_none()).ok_or_else(gone)?;
+    let dataset = session.dataset_even_if_deleted(&reserved.dataset).await?;
+    let cited = cites(&dataset, &reserved.member)?;
+    let attested = dataset.attested().iter().find(|one| one.entry == cited.hash).ok_or_else(gone)?;
+    let document = attested.document.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let (added, id, member) = (reserved.added, dataset.id(), &reserved.member);
+    let (seq, time, by, scope) = (attested.seq, output::time(attested.time), &attested.author, &attested.scope);
+    Ok(match lang {
+        Lang::En => format!(
+            "to be counted no more: {added} person(s) of {id}, given to {member}, who has no grant on it now\n  entry {seq} of {id}, {time}, by {by}: attests to have destroyed: {scope}\n  document: {document}\n  it is their word alone: whether it covers all that they had, you judge"
+        ),
+        Lang::Zh => format!(
+            "拟不再计入：{id} 的 {added} 人，曾提供给 {member}，其现无授权\n  {id} 第 {seq} 条，{time}，由 {by} 声明已销毁：{scope}\n  文件：{document}\n  此仅为其自身声明：是否涵盖其全部所得，由您判断"
+        ),
+    })
+}
+
 /// The entry by which a member without a grant attests that it destroyed its copies.
 fn cites(dataset: &DatasetState, member: &MemberId) -> Outcome<Reservation> {
     let id = dataset.id();
@@ -424,7 +453,7 @@ async fn released(globals: &Globals, args: &Release, path: &Path) -> Outcome<()>
     let signer = session.signer(globals)?;
     let body = Released { approval: approvals.map(|found| found.approval), cites, terms: terms.clone() };
     let mut owned = Owned::Exposure(exposure.clone());
-    done.entry = owned.append(&mut session, &signer, |_, _| Body::Released(body.clone())).await?.0;
+    done.entry = owned.append(&mut session, &signer, |_, _| Ok(Body::Released(body.clone()))).await?.0;
     out.result(&done, || match lang {
         Lang::En => format!(
             "{} person(s) of {} are counted no more for whoever is behind {}",

@@ -48,7 +48,7 @@ pub(super) struct Shown {
     pub(super) members: Vec<Followed>,
     /// Whether all three facts have followed for each member.
     pub(super) finished: bool,
-    /// Whether what it concerns is still kept, as far as the ledger tells.
+    /// Whether what it concerns is still kept, as far as the ledger tells; of a deleted dataset, whether its objects are, where the store is asked.
     pub(super) kept: bool,
 }
 
@@ -80,7 +80,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset_even_if_deleted(&args.dataset).await?;
     if args.status {
-        let shown = shown(&dataset);
+        let mut shown = shown(&dataset);
+        let is_left = dataset.is_deleted() && session.client.objects_of(&args.dataset).await?.is_some_and(|n| n > 0);
+        for one in &mut shown {
+            one.kept |= is_left;
+        }
         return globals.output().result(&shown, || {
             if shown.is_empty() {
                 return match lang {
@@ -253,8 +257,8 @@ fn is_kept(dataset: &DatasetState, withdrawal: &Withdrawal) -> bool {
 pub(super) fn lines(one: &Shown, lang: Lang) -> String {
     let (time, reason) = (output::time(one.time), &one.reason);
     let mut lines = vec![match lang {
-        Lang::En => format!("withdrawn {time}: {reason}"),
-        Lang::Zh => format!("撤回于 {time}：{reason}"),
+        Lang::En => format!("withdrawn {time}: {reason} (by the ledger)"),
+        Lang::Zh => format!("撤回于 {time}：{reason}（依账本）"),
     }];
     for member in &one.members {
         lines.push(format!("  {}: {}", member.member, three(member, lang)));

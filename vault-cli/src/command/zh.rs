@@ -75,6 +75,7 @@ const VERBS: &[Verb] = &[
             ("terms", "执行已提案的删除：`propose dataset delete` 生成的条款文件"),
             PROPOSAL,
             ("confirm", "无终端可供输入时，再次写明数据集标识"),
+            ("without_sealed", "删除前不在本机留存事实的密封部分"),
             ("dry_run", "仅说明将删除什么"),
         ],
     ),

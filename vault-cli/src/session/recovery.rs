@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use vault_core::ids::{EntryHash, LedgerId};
-use vault_core::ledger::fold::entry_hash;
+use vault_core::ledger::fold::{Stop, entry_hash};
 use vault_core::ledger::statement::{Body, RecoveredTerms, Statement};
 use vault_core::ledger::vault::VaultState;
 
@@ -15,13 +15,30 @@ impl Session {
     /// The hash of every entry that a ledger holds, whether the fold reads it or not.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or shows another vault ledger than it did before.
     pub async fn stored_hashes(&self, ledger: &LedgerId) -> Outcome<Vec<EntryHash>> {
         let entries = self.client.single_entries(ledger, 0).await?;
-        Ok(match ledger {
-            LedgerId::Vault => chain(None, &entries),
-            LedgerId::Dataset(_) | LedgerId::Exposure(_) => chain(Some(EntryHash(self.vault.id().0)), &entries),
-        })
+        match ledger {
+            LedgerId::Vault => self.continued(&entries),
+            LedgerId::Dataset(_) | LedgerId::Exposure(_) => Ok(chain(Some(EntryHash(self.vault.id().0)), &entries)),
+        }
+    }
+
+    /// The hashes of a vault ledger that was read again: it goes on from what this session has read and compared with its pin, and stops where
+    /// that stopped. Else a store could have a fresh signature put on a history that it has cut.
+    fn continued(&self, entries: &[Bytes]) -> Outcome<Vec<EntryHash>> {
+        let hashes = chain(None, entries);
+        let at = |seq: u64| usize::try_from(seq).ok().and_then(|seq| hashes.get(seq)).copied();
+        let was: Vec<EntryHash> = self.vault.judged().iter().map(|judged| judged.hash).collect();
+        let same = goes_on(&was, self.vault.stop(), &hashes);
+        if !same {
+            let said = "the vault ledger, read again, is not the one that was read before: nothing was signed";
+            return Err(
+                Failure::integrity(said).hint("the store may be hiding something: ask another officer what they see")
+            );
+        }
+        self.check(&LedgerId::Vault, at)?;
+        Ok(hashes)
     }
 
     /// Appends a `recovered` to the vault ledger: where that one has stopped, behind the entry at which it did.
@@ -34,12 +51,13 @@ impl Session {
         }
         let mut entries = self.client.single_entries(&LedgerId::Vault, 0).await?;
         let seq = entries.len() as u64;
+        let hashes = self.continued(&entries)?;
         let statement = Statement {
             author: signer.member.clone(),
             body: body.clone(),
             card: signer.card,
             ledger: LedgerId::Vault,
-            prev: chain(None, &entries).last().copied(),
+            prev: hashes.last().copied(),
             seq,
             time: clock::now(),
             vault: Some(*self.vault.id()),
@@ -65,6 +83,12 @@ impl Session {
     }
 }
 
+/// Whether what was read again begins with what was read before, and with the entry at which that stopped.
+fn goes_on(was: &[EntryHash], stop: Option<&Stop>, is: &[EntryHash]) -> bool {
+    let fork = if let Some(Stop::Fork { hash, .. }) = stop { Some(hash) } else { None };
+    is.strip_prefix(was).is_some_and(|rest| fork.is_none_or(|fork| rest.first() == Some(fork)))
+}
+
 fn chain(mut before: Option<EntryHash>, entries: &[Bytes]) -> Vec<EntryHash> {
     let next = |stored: &Bytes| {
         let hash = entry_hash(before, stored);
@@ -72,4 +96,23 @@ fn chain(mut before: Option<EntryHash>, entries: &[Bytes]) -> Vec<EntryHash> {
         hash
     };
     entries.iter().map(next).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_again_goes_on_from_what_was_read() {
+        let [a, b, c, d] = [1, 2, 3, 4].map(|n| EntryHash([n; 32]));
+        let fork = Stop::Fork { ledger: LedgerId::Vault, seq: 2, hash: c, why: "" };
+        let stop = Some(&fork);
+        assert!(goes_on(&[a, b], stop, &[a, b, c]) && goes_on(&[a, b], stop, &[a, b, c, d]));
+        assert!(goes_on(&[a, b], None, &[a, b]) && goes_on(&[a, b], None, &[a, b, d]));
+        // Cut short, with another history, or with something else where it stopped.
+        for is in [&[][..], &[a], &[a, b], &[a, d, c], &[a, b, d], &[c, b, c]] {
+            assert!(!goes_on(&[a, b], stop, is), "{is:?}");
+        }
+        assert!(!goes_on(&[a, b], None, &[a]) && !goes_on(&[a, b], None, &[a, c]));
+    }
 }

@@ -374,14 +374,13 @@ impl Vault {
             Err(_) => return Ok(()),
         };
         let state = &view.dataset;
-        let held = self.holdings(id).await?;
         if state.is_deleted() {
-            let kept = self.store.list(&kept_prefix(id)).await?.len() as u64;
-            if let objects @ 1.. = held.objects() + kept {
+            if let objects @ 1.. = self.objects_of(id).await? {
                 report.findings.push(Finding::DeletedDataset { dataset: id.clone(), objects });
             }
             return Ok(());
         }
+        let held = self.holdings(id).await?;
         self.look_at_markers(state, report).await?;
         not_anchored(state, &view.vault, report);
         if state.newest() > state.closed()
@@ -429,6 +428,15 @@ impl Vault {
             report.findings.extend(strays.map(|object| Finding::Unused { name: object.name }));
         }
         Ok(())
+    }
+
+    /// How many objects a dataset holds besides its ledger. Lists it, and reads none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn objects_of(&self, id: &DatasetId) -> Result<u64, StoreError> {
+        let kept = self.store.list(&kept_prefix(id)).await?.len() as u64;
+        Ok(self.holdings(id).await?.objects() + kept)
     }
 
     async fn holdings(&self, id: &DatasetId) -> Result<Holdings, StoreError> {

@@ -5,20 +5,24 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use vault_core::ids::{DatasetId, LedgerId, MemberId};
+use vault_core::ids::{DatasetId, EntryHash, LedgerId, MemberId};
+use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::{DatasetState, UploadStatus};
-use vault_core::ledger::statement::{Body, DatasetDeleted, DatasetDeletedTerms, Text};
+use vault_core::ledger::statement::{Body, DatasetDeleted, DatasetDeletedTerms, Entry, Said, Set, Text};
 use vault_policy::Lang;
 
 use super::super::member::text;
 use super::super::subjects::Unused;
 use super::super::suspend::names;
 use crate::acts::{self, Place};
-use crate::error::{Failure, Outcome};
+use crate::client::failed;
+use crate::error::{Failure, Kind, Outcome};
+use crate::facts;
 use crate::interrupt;
 use crate::output;
-use crate::session::Session;
+use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
+use crate::stewards::Keys;
 use crate::terms::{DATASET_DELETED, Terms, TermsFile};
 
 /// What is deleted.
@@ -38,18 +42,23 @@ pub(super) struct Delete {
     /// The dataset's id once more, where nobody is at a terminal to type it
     #[arg(long, value_name = "DATASET")]
     confirm: Option<DatasetId>,
+    /// Do not keep the sealed part of the facts on this machine before it goes
+    #[arg(long)]
+    without_sealed: bool,
     /// Only say what would be deleted
     #[arg(long)]
     dry_run: bool,
 }
 
 /// What a dataset holds, as its ledger tells.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Doomed {
     files: u64,
     manifests: usize,
     bytes: u64,
     open_uploads: usize,
+    /// Whether answers of its facts are sealed: what the vault holds of them goes too.
+    sealed_facts: bool,
     /// Who can read it now.
     readers: Vec<MemberId>,
 }
@@ -79,6 +88,7 @@ impl Doomed {
             manifests: visible().count(),
             bytes: visible().map(|manifest| manifest.signed.packs.bytes).sum(),
             open_uploads: open.count(),
+            sealed_facts: facts::commitment(state.facts()).is_some(),
             readers: state.granted(&session.vault, session.at()).cloned().collect(),
         }
     }
@@ -86,12 +96,21 @@ impl Doomed {
     pub(crate) fn text(&self, lang: Lang) -> String {
         let (files, bytes, readers) = (self.files, output::bytes(self.bytes), names(&self.readers));
         let (manifests, uploads) = (self.manifests, self.open_uploads);
+        let sealed = match (self.sealed_facts, lang) {
+            (false, _) => "",
+            (true, Lang::En) => {
+                "\n  the sealed answers of its facts as stewards keep them, and its sets of marks; whoever deletes it keeps a copy of those answers, unless told not to"
+            }
+            (true, Lang::Zh) => {
+                "\n  管理者随数据集保存的事实密封部分及主体标记；除另有指示外，删除人保留该密封部分的副本"
+            }
+        };
         match lang {
             Lang::En => format!(
-                "  {files} files in {manifests} manifests, {bytes} sealed, with every key to them; {uploads} uploads open\n  readers now: {readers}; what they downloaded stays with them"
+                "  {files} files in {manifests} manifests, {bytes} sealed, with every key to them; {uploads} uploads open{sealed}\n  readers now: {readers}; what they downloaded stays with them"
             ),
             Lang::Zh => format!(
-                "  {manifests} 个清单中的 {files} 个文件，密文 {bytes}，连同其全部密钥；未完成的上传 {uploads} 个\n  现有读取者：{readers}；其已下载的内容仍在其手中"
+                "  {manifests} 个清单中的 {files} 个文件，密文 {bytes}，连同其全部密钥；未完成的上传 {uploads} 个{sealed}\n  现有读取者：{readers}；其已下载的内容仍在其手中"
             ),
         }
     }
@@ -188,11 +207,17 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Delete) 
     let named = args.proposal.as_deref();
     let act = (DATASET_DELETED, propose.as_str());
     let approved = acts::approval(session, Place::Dataset(&state), of, named, &me, needed, act, lang)?;
+    if let Some(found) = &approved {
+        check_approved(&state, &found.approval.approvals, lang)?;
+    }
     confirm(&args.dataset, args.confirm.as_ref(), lang)?;
     let signer = session.signer(globals)?;
+    if !args.without_sealed {
+        keep_sealed(globals, session, &signer, &state).await?;
+    }
     let approved_by = approved.as_ref().map(acts::Approvals::members).unwrap_or_default();
     let body = Body::DatasetDeleted(DatasetDeleted { approval: approved.map(|found| found.approval), terms });
-    let (entry, _) = session.append_always(&signer, &mut state, &body).await?;
+    let entry = append(session, &signer, &mut state, body, &doomed, lang).await?;
     globals.output().note(&match lang {
         Lang::En => format!("entry {entry} deletes it; now what it held is deleted, the keys first"),
         Lang::Zh => format!("第 {entry} 条已声明删除；现删除其内容，密钥在先"),
@@ -200,6 +225,115 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Delete) 
     let mut done = Done::nothing(&state, doomed, "");
     done.approved_by = approved_by;
     carry_out(globals, session, &state, done).await
+}
+
+/// Says it, unless what would be deleted is no longer what was shown and confirmed.
+async fn append(
+    session: &mut Session,
+    signer: &Signer,
+    state: &mut DatasetState,
+    body: Body,
+    shown: &Doomed,
+    lang: Lang,
+) -> Outcome<u64> {
+    for _ in 0..ATTEMPTS {
+        if let Landed::Yes { seq, .. } = session.append(signer, state, body.clone()).await? {
+            return Ok(seq);
+        }
+        let now = Doomed::of(session, state);
+        if now != *shown {
+            return Err(Failure::new(
+                Kind::Conflict,
+                match lang {
+                    Lang::En => {
+                        format!("{} changed meanwhile, and was not deleted. Now it is:\n{}", state.id(), now.text(lang))
+                    }
+                    Lang::Zh => format!("{} 其间有变更，未予删除。现为：\n{}", state.id(), now.text(lang)),
+                },
+            )
+            .hint("run the same command again"));
+        }
+    }
+    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", state.id()))
+        .hint("run the same command again"))
+}
+
+/// Whether all that would be deleted was there when the last of the approvers looked.
+fn check_approved(state: &DatasetState, approvals: &Set<EntryHash>, lang: Lang) -> Outcome<()> {
+    let newest =
+        (0u64..).zip(state.judged()).filter(|(_, one)| approvals.contains(&one.hash)).map(|(seq, _)| seq).max();
+    let since = |seq: u64| newest.is_some_and(|newest| seq > newest);
+    let later: Vec<String> = state
+        .manifests()
+        .iter()
+        .filter(|(_, manifest)| manifest.is_visible() && since(manifest.seq))
+        .map(|(id, manifest)| {
+            format!("{id} ({} files, by {}, entry {})", manifest.signed.files, manifest.author, manifest.seq)
+        })
+        .collect();
+    if later.is_empty() {
+        return Ok(());
+    }
+    let later = later.join("; ");
+    Err(Failure::refused(match lang {
+        Lang::En => format!("since it was approved, this was committed to {}: {later}", state.id()),
+        Lang::Zh => format!("批准之后，{} 又提交了：{later}", state.id()),
+    })
+    .hint(match lang {
+        Lang::En => "who approved has not seen it: propose the deletion anew",
+        Lang::Zh => "批准人未见此内容：请重新提案",
+    }))
+}
+
+/// Keeps on this machine what the store has of the sealed answers of the facts, those from before too: statements that stay rest on them.
+async fn keep_sealed(globals: &Globals, session: &Session, signer: &Signer, state: &DatasetState) -> Outcome<()> {
+    let (lang, home) = (globals.lang(), globals.state()?);
+    let entries = session.client.entries(&state.ledger(), 0).await?;
+    let stated = entries.iter().filter_map(|stored| match Entry::parse(stored).ok()?.said {
+        Said::Known(statement) => match statement.body {
+            Body::DatasetCreated(body) => Some(body.facts),
+            Body::FactsAmended(body) => Some(body.facts),
+            _ => None,
+        },
+        _ => None,
+    });
+    let mut keys = None;
+    let mut kept = 0_u64;
+    for facts in stated {
+        let Some(hash) = facts::commitment(&facts) else { continue };
+        let name = ObjectName::Kept { dataset: state.id().clone(), hash };
+        let there = session.client.size(&name).await.map_err(failed(&name))?.is_some();
+        if facts::sealed_part(&facts, None, &home)?.is_some() || !there {
+            continue;
+        }
+        if keys.is_none() {
+            keys = Some(Keys::open(session, signer).await?);
+        }
+        let read = match &keys {
+            Some(keys) => keys.read(session, state.id(), &hash).await?,
+            None => None,
+        };
+        let Some(sealed) = read else {
+            return Err(Failure::refused(match lang {
+                Lang::En => format!("the sealed answers {hash} of the facts would go, and this card can't open them to keep them"),
+                Lang::Zh => format!("事实的密封部分 {hash} 将随之删除，而本卡片无法打开以留存"),
+            })
+            .hint(match lang {
+                Lang::En => "another steward shares the key (`seqvault subjects share`) or deletes it; or let them go with --without-sealed",
+                Lang::Zh => "请由其他管理者共享密钥（`seqvault subjects share`）或由其删除；或以 --without-sealed 放弃",
+            }));
+        };
+        facts::keep_bytes(&home, &sealed)?;
+        kept += 1;
+    }
+    if kept > 0 {
+        let folder = home.path().join("facts");
+        globals.output().note(&match lang {
+            Lang::En => format!("{kept} sealed part(s) of its facts are kept in {} before they go", folder.display()),
+            Lang::Zh => format!("事实的密封部分（{kept} 份）已先保存于 {}", folder.display()),
+        });
+    }
+    Ok(())
 }
 
 /// What a statement deleted already, by this command before it was interrupted, or by another steward.

@@ -375,6 +375,8 @@ pub(super) async fn ground(
     let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.released.is_none()).ok_or_else(gone)?;
     let dataset = session.dataset_even_if_deleted(&reserved.dataset).await?;
     let cited = cites(&dataset, &reserved.member)?;
+    may_release(exposure, &dataset, &terms.reserved, Ground::Destroyed(&cited.hash))
+        .map_err(|e| gate::refused(&e, lang))?;
     let attested = dataset.attested().iter().find(|one| one.entry == cited.hash).ok_or_else(gone)?;
     let document = attested.document.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let (added, id, member) = (reserved.added, dataset.id(), &reserved.member);

@@ -214,6 +214,7 @@ const TYPES: &[&str] = &[
     "vault-cli/src/client/remote/channel.rs Key: none",
     "vault-cli/src/command/demo/attacker.rs Loot: none",
     "vault-cli/src/command/member.rs Verb: derived",
+    "vault-cli/src/command/pack.rs Verb: derived",
     "vault-cli/src/command/put.rs Resume: none",
     r#"vault-cli/src/keyring.rs Keyring: by hand "Keyring" "epochs""#,
     "vault-cli/src/sealed_file/body.rs Opening: none",

@@ -70,6 +70,16 @@ pub fn warn(text: &str) {
     let _ = progress::beside(|| writeln!(io::stderr().lock(), "{}", printable(text)));
 }
 
+/// Asks on standard error, whatever the options; the answer follows on the same line.
+///
+/// # Errors
+/// If standard error is gone.
+pub fn ask(question: &str) -> io::Result<()> {
+    let mut error = io::stderr().lock();
+    write!(error, "{}", printable(question))?;
+    error.flush()
+}
+
 /// Standard output for a file's bytes.
 #[must_use]
 pub fn bytes_out() -> impl Write + Send + 'static {

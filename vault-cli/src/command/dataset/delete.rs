@@ -1,6 +1,6 @@
 //! `seqvault dataset delete`: the end of a dataset. The statement first, then everything that it held; its ledger stays for ever. Spec 5.3.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
@@ -466,8 +466,7 @@ fn confirm(dataset: &DatasetId, given: Option<&DatasetId>, lang: Lang) -> Outcom
     };
     let asked = interrupt::at_prompt(|| {
         let mut line = String::new();
-        write!(std::io::stderr(), "{question}")?;
-        std::io::stderr().flush()?;
+        output::ask(&question)?;
         std::io::stdin().lock().read_line(&mut line)?;
         Ok::<String, std::io::Error>(line)
     });

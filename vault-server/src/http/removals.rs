@@ -5,6 +5,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use serde::de::DeserializeOwned;
 use vault_core::ids::{DatasetId, UploadId};
 
 use super::objects::{allow, parse};
@@ -12,7 +13,7 @@ use super::problem::{Outcome, Refused};
 use super::rights::Act;
 use super::service::{Place, Service};
 use super::signed::Signed;
-use crate::vault::{RemoveError, Removed};
+use crate::vault::{RemoveError, Removed, Vault};
 use crate::wire::problem::{Problem, Type};
 use crate::wire::{DeleteAll, DeleteEpochs, DeleteHidden, Deleted, Sweep};
 
@@ -91,9 +92,8 @@ pub(super) async fn delete_hidden(
     Path(dataset): Path<String>,
     body: Body,
 ) -> Outcome<Json<Deleted>> {
-    let dataset = allowed(&signed, &dataset, Act::Clean).await?;
-    let DeleteHidden {} = signed.json(body).await?;
-    to_the_end(signed.removal().await?, async move { service.vault().delete_hidden(&dataset).await }).await
+    let deletion = |vault: Vault, dataset| async move { vault.delete_hidden(&dataset).await };
+    of_dataset::<DeleteHidden, _>(&service, &signed, &dataset, body, deletion).await
 }
 
 /// POST `/v1/datasets/<id>/delete-all`
@@ -111,9 +111,25 @@ pub(super) async fn delete_all(
     Path(dataset): Path<String>,
     body: Body,
 ) -> Outcome<Json<Deleted>> {
-    let dataset = allowed(&signed, &dataset, Act::Clean).await?;
-    let DeleteAll {} = signed.json(body).await?;
-    to_the_end(signed.removal().await?, async move { service.vault().delete_dataset(&dataset).await }).await
+    let deletion = |vault: Vault, dataset| async move { vault.delete_dataset(&dataset).await };
+    of_dataset::<DeleteAll, _>(&service, &signed, &dataset, body, deletion).await
+}
+
+/// A deletion that is said by its dataset alone: the body is an `Empty` object.
+async fn of_dataset<Empty, Deletion>(
+    service: &Service,
+    signed: &Signed,
+    dataset: &str,
+    body: Body,
+    deletion: impl FnOnce(Vault, DatasetId) -> Deletion,
+) -> Outcome<Json<Deleted>>
+where
+    Empty: DeserializeOwned,
+    Deletion: Future<Output = Result<Removed, RemoveError>> + Send + 'static,
+{
+    let dataset = allowed(signed, dataset, Act::Clean).await?;
+    signed.json::<Empty>(body).await?;
+    to_the_end(signed.removal().await?, deletion(service.vault().clone(), dataset)).await
 }
 
 async fn allowed(signed: &Signed, dataset: &str, act: Act<'_>) -> Result<DatasetId, Refused> {

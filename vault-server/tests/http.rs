@@ -30,5 +30,7 @@ mod problems;
 mod rights;
 #[path = "http/signatures.rs"]
 mod signatures;
+#[path = "http/streams.rs"]
+mod streams;
 #[path = "http/untaken.rs"]
 mod untaken;

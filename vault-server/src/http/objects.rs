@@ -21,7 +21,7 @@ use crate::vault::{Vault, max_len};
 use crate::wire::problem::{Problem, Type};
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-/// Bytes that are read from the store at once, and held for a transfer.
+/// Bytes that are read from the store at once, and held for whoever reads.
 const PIECE: u64 = 1 << 20;
 /// A body that was there within this is stored by the judgement that was passed before it came.
 const SOON: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ pub(super) async fn write(
     allow(&signed, Act::Put(&name), &name).await?;
     let judged = Instant::now();
     if matches!(name, ObjectName::Pack { .. }) && length > PIECE && service.vault().store().streams() {
-        let _place = signed.transfer().await?;
+        let _place = signed.putting().await?;
         let still = {
             let (signed, name) = (signed.clone(), name.clone());
             async move { still_allowed(&signed, &name, judged).await }
@@ -163,7 +163,7 @@ fn range_of(headers: &HeaderMap) -> Result<Option<Range<u64>>, Refused> {
 /// From a bucket: one request there, whose bytes are passed on as they come.
 async fn streamed(service: &Service, signed: &Signed, name: &ObjectName, wanted: Option<Range<u64>>) -> Outcome {
     let most = wanted.as_ref().map_or_else(|| max_len(name), |range| range.end - range.start);
-    let place = if most > PIECE { Some(signed.transfer().await?) } else { None };
+    let place = if most > PIECE { Some(signed.reading().await?) } else { None };
     let found = service.vault().store().stream(name, wanted.clone()).await.map_err(|e| of(name, &e))?;
     let bytes = found.bytes.map(move |bytes| {
         let _held = &place;
@@ -183,7 +183,7 @@ async fn contents(service: &Service, signed: &Signed, name: ObjectName, range: R
         signed.answer(range.end - range.start).await?;
         return Ok(service.vault().get_range(&name, range).await?.into());
     }
-    let place = signed.transfer().await?;
+    let place = signed.reading().await?;
     let reading = Reading { vault: service.vault().clone(), name, range, _place: place };
     Ok(Body::from_stream(stream::try_unfold(reading, Reading::next)))
 }

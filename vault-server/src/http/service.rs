@@ -77,7 +77,7 @@ pub struct Settings {
     pub links: bool,
     /// Requests at once.
     pub requests: usize,
-    /// Packs and other streams at once; more wait.
+    /// Packs and other streams at once, so many each way: what is put and what is read; more wait.
     pub transfers: usize,
     /// Bytes of bodies that are held in memory at once; also the longest of them.
     pub buffered: u64,
@@ -138,7 +138,8 @@ struct Shared {
     refusals: Mutex<Refusals>,
     commits: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    transfers: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    puts: Arc<Semaphore>,
     rooms: Rooms,
     removals: Arc<Semaphore>,
     epoch_removals: Arc<Semaphore>,
@@ -228,7 +229,8 @@ impl Rooms {
 #[derive(Debug)]
 struct Share {
     requests: Arc<Semaphore>,
-    transfers: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    puts: Arc<Semaphore>,
     commits: Arc<Semaphore>,
     removals: Arc<Semaphore>,
     epoch_removals: Arc<Semaphore>,
@@ -267,7 +269,8 @@ impl Service {
             refusals: Mutex::default(),
             commits: Arc::new(Semaphore::new(COMMITS)),
             requests: Arc::new(Semaphore::new(settings.requests)),
-            transfers: Arc::new(Semaphore::new(settings.transfers)),
+            reads: Arc::new(Semaphore::new(settings.transfers)),
+            puts: Arc::new(Semaphore::new(settings.transfers)),
             rooms: Rooms::new(settings.buffered),
             removals: Arc::new(Semaphore::new(REMOVALS)),
             epoch_removals: Arc::new(Semaphore::new(REMOVALS)),
@@ -358,10 +361,16 @@ impl Service {
         requests.try_acquire_owned().map_err(|_| Refused::new(Type::Busy, detail()).after(1))
     }
 
-    /// Share among a member's transfers at once and among all of them; waits for a while.
-    pub(super) async fn transfer(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
-        let own = self.of_member(member, |places| Arc::clone(&places.transfers));
-        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.transfers, 1).await?))
+    /// Places for an object that is read, among the member's and among all; waits for a while.
+    pub(super) async fn reading(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.reads));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.reads, 1).await?))
+    }
+
+    /// As [`Self::reading`], for a pack that is put: however slowly bodies come, whoever reads does not wait for them.
+    pub(super) async fn putting(&self, member: &MemberId) -> Result<(Place, Place), Refused> {
+        let own = self.of_member(member, |places| Arc::clone(&places.puts));
+        Ok((self.wait_for(&own, 1).await?, self.wait_for(&self.0.puts, 1).await?))
     }
 
     /// How long the server has run, in milliseconds.
@@ -421,6 +430,11 @@ impl Service {
         (self.settings().requests / 4).max(1)
     }
 
+    /// As [`Self::member_requests`], each way.
+    fn member_transfers(&self) -> usize {
+        (self.settings().transfers / 4).max(1)
+    }
+
     fn of_member<T>(&self, member: &MemberId, which: impl Fn(&Share) -> T) -> T {
         let mut members = lock(&self.0.members);
         if let Some(places) = members.get(member) {
@@ -428,7 +442,8 @@ impl Service {
         }
         let places = Share {
             requests: Arc::new(Semaphore::new(self.member_requests())),
-            transfers: Arc::new(Semaphore::new((self.settings().transfers / 4).max(1))),
+            reads: Arc::new(Semaphore::new(self.member_transfers())),
+            puts: Arc::new(Semaphore::new(self.member_transfers())),
             commits: Arc::new(Semaphore::new(1)),
             removals: Arc::new(Semaphore::new(1)),
             epoch_removals: Arc::new(Semaphore::new(1)),

@@ -133,9 +133,14 @@ impl Signed {
         Ok(())
     }
 
-    /// Places for a transfer.
-    pub(super) async fn transfer(&self) -> Result<(Place, Place), Refused> {
-        self.service.transfer(&self.member).await
+    /// Places for an object that is read.
+    pub(super) async fn reading(&self) -> Result<(Place, Place), Refused> {
+        self.service.reading(&self.member).await
+    }
+
+    /// Places for a pack that is put.
+    pub(super) async fn putting(&self) -> Result<(Place, Place), Refused> {
+        self.service.putting(&self.member).await
     }
 
     /// Places for a deletion.

@@ -358,6 +358,10 @@ fn synced_before_it_is_acknowledged(role: &str) {
     let file = calls.at(&format!("fsync(FD<{temporary}"), 0);
     let link = calls.at(&format!("\"{}\", 0) = 0", object.display()), file);
     calls.at(&format!("fsync(FD<{}>) = 0", folder.display()), link);
+    if role == "streamed" {
+        let closed = calls.at(&format!("close(FD<{temporary}"), file);
+        assert!(closed < link, "it was open when it was linked and removed");
+    }
     let made = calls.at("write(1<pipe>, \"wrote 0\\n\"", link);
     for above in [root.clone(), root.join("packs"), root.join("packs/cohort-7")] {
         let synced = calls.at(&format!("fsync(FD<{}>) = 0", above.display()), 0);
@@ -389,6 +393,32 @@ fn nothing_is_acknowledged_when_any_sync_fails() {
         let acknowledged = calls.0.iter().any(|call| call.contains("wrote 0"));
         assert_ne!(was_hit, acknowledged, "{role}: acknowledged although sync {nth} failed");
         assert!(was_hit || nth > 4, "a create in new folders syncs the file and each folder on the way");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pack_that_breaks_off_on_its_way_is_closed_before_it_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(calls) = traced("broken", dir.path(), &[]) else { return };
+    let temporary = format!("{}#", std::fs::canonicalize(dir.path()).unwrap().join(pack(0).to_string()).display());
+    let closed = calls.at(&format!("close(FD<{temporary}"), 0);
+    calls.at(&format!("unlink(\"{temporary}"), closed);
+    assert!(!calls.0[..closed].iter().any(|call| call.starts_with("unlink(")), "{:?}", calls.0);
+    calls.at("write(1<pipe>, \"broken off as it should be\\n\"", closed);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_shows_at_the_sync_that_it_is_full_is_named() {
+    for role in ["full", "full streamed"] {
+        for fault in ["ENOSPC", "EDQUOT"] {
+            let dir = tempfile::tempdir().unwrap();
+            let fault = format!("inject=fsync:error={fault}:when=1");
+            let Some(calls) = traced(role, dir.path(), &["-e", &fault]) else { return };
+            calls.at("(INJECTED)", 0);
+            calls.at("write(1<pipe>, \"full as it should be\\n\"", 0);
+        }
     }
 }
 
@@ -473,6 +503,21 @@ fn child() {
                 let _ = store.create_streamed(&pack(0), body(0).len() as u64, stream_of(body(0))).await.unwrap();
                 acknowledge("wrote 0");
             }
+            "broken" => {
+                let pieces = stream_of(body(0)).chain(stream::iter([Err(std::io::Error::other("gone"))])).boxed();
+                let error = store.create_streamed(&pack(0), 1 << 20, pieces).await.unwrap_err();
+                assert!(matches!(error, StoreError::Body { .. }), "{error}");
+                acknowledge("broken off as it should be");
+            }
+            "full" | "full streamed" => {
+                let made = match role.as_str() {
+                    "full" => store.create(&pack(0), body(0)).await,
+                    _ => store.create_streamed(&pack(0), body(0).len() as u64, stream_of(body(0))).await,
+                };
+                assert!(matches!(made, Err(StoreError::Full { .. })), "{made:?}");
+                assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
+                acknowledge("full as it should be");
+            }
             "delete" => {
                 store.delete(&[pack(0)]).await.unwrap();
                 acknowledge("deleted");
@@ -553,7 +598,7 @@ fn traced(role: &str, dir: &Path, extra: &[&str]) -> Option<Calls> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let child = child_command(role, dir, 0);
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-s", "64", "-e", "trace=fsync,linkat,unlink,write"]).args(extra);
+    strace.args(["-f", "-y", "-s", "64", "-e", "trace=fsync,linkat,unlink,write,close"]).args(extra);
     strace.arg("-o").arg(log.path()).arg(child.get_program()).args(child.get_args());
     in_child(&mut strace, role, dir, 0);
     let output = match strace.stderr(Stdio::piped()).stdout(Stdio::piped()).output() {
@@ -595,9 +640,11 @@ fn join_resumed(text: &str) -> Vec<String> {
 fn even_out(call: &str) -> String {
     let out = call.split_whitespace().collect::<Vec<_>>().join(" ");
     // fsync(9</path>) -> fsync(FD</path>), and the pipe's number.
-    let out = match out.strip_prefix("fsync(") {
-        Some(rest) => format!("fsync(FD{}", rest.trim_start_matches(|c: char| c.is_ascii_digit())),
-        None => out,
+    let out = match out.split_once('(') {
+        Some((call @ ("fsync" | "close"), rest)) => {
+            format!("{call}(FD{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        _ => out,
     };
     match (out.find("<pipe:["), out.find("]>")) {
         (Some(from), Some(to)) if from < to => format!("{}<pipe>{}", &out[..from], &out[to + 2..]),

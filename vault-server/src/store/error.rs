@@ -154,6 +154,15 @@ impl StoreError {
         }
     }
 
+    /// Sorts an error of a sync. Some file systems, NFS among them, say only then that there was no room for what was written.
+    pub(crate) fn from_sync(path: impl Into<String>, source: io::Error) -> Self {
+        let path = path.into();
+        match sort(&source) {
+            Some(Fault::Full) => Self::Full { path },
+            _ => Self::NotSynced { path, source },
+        }
+    }
+
     /// Sorts an error of the object store, by its kind or by the system's error at its root.
     pub(crate) fn from_backend(path: impl Into<String>, source: object_store::Error) -> Self {
         use object_store::Error as E;
@@ -252,4 +261,38 @@ fn root_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_told_so_at_a_write_and_at_a_sync() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            for error in [StoreError::from_io("p", kind.into()), StoreError::from_sync("p", kind.into())] {
+                assert!(matches!(&error, StoreError::Full { path } if path == "p"), "{kind:?}: {error}");
+            }
+        }
+        // Whatever else a sync fails with: that it is not on the disk says more than why.
+        for kind in [ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other]
+        {
+            let error = StoreError::from_sync("p", kind.into());
+            assert!(
+                matches!(&error, StoreError::NotSynced { source, .. } if source.kind() == kind),
+                "{kind:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_systems_numbers_for_no_space_and_no_quota_are_a_full_disk() {
+        const ENOSPC: i32 = 28;
+        const EDQUOT: i32 = 122;
+        for number in [ENOSPC, EDQUOT] {
+            let error = StoreError::from_sync("p", io::Error::from_raw_os_error(number));
+            assert!(matches!(error, StoreError::Full { .. }), "{number}: {error}");
+        }
+    }
 }

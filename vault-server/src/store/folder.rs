@@ -193,7 +193,7 @@ pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let file = OpenOptions::new().read(true).write(cfg!(not(unix))).open(path).map_err(|e| failed(path, e))?;
-    file.sync_all().map_err(|source| StoreError::NotSynced { path: path.display().to_string(), source })
+    file.sync_all().map_err(|e| StoreError::from_sync(path.display().to_string(), e))
 }
 
 pub(super) fn failed(path: &Path, source: std::io::Error) -> StoreError {

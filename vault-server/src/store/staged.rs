@@ -20,10 +20,17 @@ use super::{Creation, Store, StoreError, blocking};
 /// Bytes that are written at once.
 const PIECE: usize = 256 << 10;
 
-/// A file that has no name of an object's yet. Dropped, it is gone.
+/// A file that has no name of an object's yet. Dropped, it is gone: first it is closed, then its name goes, in the order of the fields. A file
+/// that is removed while it is open keeps a name on NFS until it is closed, which costs more requests there.
 #[derive(Debug)]
 struct Staged {
     file: File,
+    beside: Beside,
+}
+
+/// Where a file lies until it is an object, beside its place. Dropped, it lies there no more.
+#[derive(Debug)]
+struct Beside {
     path: PathBuf,
     object: PathBuf,
 }
@@ -42,26 +49,28 @@ impl Staged {
         path.push(format!("#{}", u64::from_be_bytes(number)));
         let path = PathBuf::from(path);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => Ok(Self { file, path, object }),
+            Ok(file) => Ok(Self { file, beside: Beside { path, object } }),
             Err(e) => Err(lost(&object, e)),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(bytes).map_err(|e| failed(&self.object, e))
+        self.file.write_all(bytes).map_err(|e| failed(&self.beside.object, e))
     }
 
     /// Gives it its name; false if another object has that.
     fn publish(self) -> Result<bool, StoreError> {
-        let synced = self.file.sync_all();
-        synced.map_err(|source| StoreError::NotSynced { path: self.object.display().to_string(), source })?;
-        match fs::hard_link(&self.path, &self.object) {
+        let Self { file, beside } = self;
+        let synced = file.sync_all();
+        drop(file);
+        synced.map_err(|e| StoreError::from_sync(beside.object.display().to_string(), e))?;
+        match fs::hard_link(&beside.path, &beside.object) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
-            Err(e) => return Err(lost(&self.object, e)),
+            Err(e) => return Err(lost(&beside.object, e)),
         }
-        let above = self.object.parent().map(PathBuf::from);
-        drop(self);
+        let above = beside.object.parent().map(PathBuf::from);
+        drop(beside);
         above.map_or(Ok(()), |above| sync(&above))?;
         Ok(true)
     }
@@ -75,7 +84,7 @@ fn lost(path: &Path, source: io::Error) -> StoreError {
     }
 }
 
-impl Drop for Staged {
+impl Drop for Beside {
     fn drop(&mut self) {
         // What stays is a leftover that the doctor finds.
         let _ = fs::remove_file(&self.path);

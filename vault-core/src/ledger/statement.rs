@@ -594,7 +594,7 @@ bodies! {
     PackSet { hash: Digest, name: Text, on: bool }
     /// A newer format begins.
     FormatRaised { format: u64 }
-    /// A server's log key and its witnesses' keys.
+    /// A server's log key and its witnesses' keys. This version has no such log: the entry is judged and shown, and its keys are used by nothing.
     ServerSet { log_key: Option<B64>, name: Text, on: bool, witness_keys: Vec<B64> }
     /// The heads of all ledgers, by the hash of a stored list.
     Seen { list: Digest }

@@ -34,7 +34,6 @@ pub struct VaultState {
     keys: Keys,
     roles: BTreeMap<(Role, Option<DatasetId>, MemberId), Timeline<bool>>,
     packs: BTreeMap<String, Timeline<Option<Digest>>>,
-    servers: BTreeMap<String, super::statement::ServerSet>,
     seen: Option<SeenMark>,
     recovered: Vec<Settled>,
     subject_keys: BTreeMap<u64, SubjectKeySeals>,
@@ -181,7 +180,6 @@ impl VaultState {
             keys: Keys::new(),
             roles: BTreeMap::new(),
             packs: BTreeMap::new(),
-            servers: BTreeMap::new(),
             seen: None,
             recovered: Vec::new(),
             subject_keys: BTreeMap::new(),
@@ -469,9 +467,6 @@ impl VaultState {
                 pack.set(seq, on.then_some(*hash));
             }
             Body::FormatRaised(body) => self.formats.set(seq, body.format),
-            Body::ServerSet(body) => {
-                self.servers.insert(body.name.as_str().to_owned(), body.clone());
-            }
             Body::Seen(body) => self.seen = Some(SeenMark { list: body.list, seq, time: statement.time }),
             Body::Recovered(body) => {
                 self.proposals.mark_used(body.approval.as_ref());

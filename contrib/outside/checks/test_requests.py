@@ -55,8 +55,9 @@ class Unsigned(Served):
 
     def test_what_answers_says_who_it_is(self):
         said = self.done(LAB.unsigned("/v1/vault")).json()
-        self.assertEqual(said.keys(), {"vault", "api", "server", "time", "links"})
+        self.assertEqual(said.keys(), {"vault", "api", "server", "time", "links", "upload_objects"})
         self.assertEqual((said["vault"], said["api"], said["links"]), (VAULT, [1], STORE == "s3"))
+        self.assertEqual(said["upload_objects"], 131_072)
         self.assertLess(abs(said["time"] - time.time()), 5)
 
     def test_it_describes_and_reports_itself(self):

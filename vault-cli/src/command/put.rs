@@ -235,7 +235,7 @@ fn check_size(found: &Found, max: Option<u64>) -> Outcome<()> {
     let Some(max) = max.filter(|max| objects > *max) else { return Ok(()) };
     let (files, bytes) = (output::count(sizes.len() as u64, "file"), output::bytes(found.bytes()));
     Err(Failure::usage(format!(
-        "{files}, {bytes}, would be {objects} objects in the store, and a server takes {max} an upload"
+        "{files}, {bytes}, would be {objects} objects in the store, and the server takes {max} an upload"
     ))
     .hint(
         "put fewer files at a time: each `seqvault put` is an upload of its own, and up to 4 TB of long files is one",

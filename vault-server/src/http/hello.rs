@@ -23,5 +23,6 @@ pub(super) async fn hello(State(service): State<Service>) -> Json<Hello> {
         server: SERVER.to_owned(),
         time: system_time(),
         links: service.gives_links(),
+        upload_objects: Some(service.vault().upload_objects()),
     })
 }

@@ -205,6 +205,12 @@ impl Vault {
         Self { lists: lists::Room::new(bytes), ..self }
     }
 
+    /// How many objects an upload may have that is committed here.
+    #[must_use]
+    pub const fn upload_objects(&self) -> u64 {
+        self.lists.objects()
+    }
+
     /// The same with rule packs of an institution's own at hand, beside those inside the program.
     #[must_use]
     pub fn with_packs(self, packs: Vec<Pack>) -> Self {

@@ -45,7 +45,7 @@ pub const MAX_PUT_LINK: u64 = 900;
 /// Links that one request may ask for.
 pub const MAX_LINKS: usize = 64;
 
-/// Objects that an upload may have when it is committed: 4 TiB of whole packs.
+/// Objects that an upload may have when it is committed, where a server does not say otherwise: 4 TiB of whole packs.
 pub const MAX_UPLOAD: u64 = 1 << 17;
 
 /// What answers here: GET `/v1/vault`, unsigned.
@@ -61,6 +61,10 @@ pub struct Hello {
     pub time: u64,
     /// Whether links are given.
     pub links: bool,
+    /// The most objects that an upload may have which is committed here. An older server does not say it: it takes [`MAX_UPLOAD`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    pub upload_objects: Option<u64>,
 }
 
 /// The names of all ledgers.

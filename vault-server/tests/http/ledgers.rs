@@ -19,6 +19,9 @@ async fn the_vault_says_hello_to_anybody() {
     assert_eq!(hello.api, [1]);
     assert!(hello.time.abs_diff(crate::client::now()) < 5);
     assert!(!hello.links, "a folder gives none");
+    assert_eq!(hello.upload_objects, Some(131_072), "as many as a commit is judged by");
+    let older = r#"{"vault":"v","api":[1],"server":"s","time":1,"links":false}"#;
+    assert_eq!(serde_json::from_str::<Hello>(older).unwrap().upload_objects, None);
 }
 
 #[tokio::test]

@@ -98,4 +98,8 @@ async fn the_document_says_how_names_are_written_and_which_statuses_there_are() 
         assert!(schemas.pointer(&format!("/{at}/pattern")).is_some(), "{at}");
     }
     assert!(schemas["PutWanted"]["properties"]["length"]["maximum"].is_u64());
+    // Grown later: a client has to do without it.
+    assert_eq!(schemas["Hello"]["properties"]["upload_objects"]["type"], "integer");
+    let required = schemas["Hello"]["required"].as_array().unwrap();
+    assert_eq!(required, &["vault", "api", "server", "time", "links"]);
 }

@@ -160,7 +160,7 @@ impl Fake {
         let vault = hello.vault.parse().unwrap();
         let judge = judge.unwrap_or_else(|| Judge::new(channel.reach(), ""));
         let links = Links::new(hello.links, trust, judge, output);
-        Ok(Remote { inner: Arc::new(Inner { channel, links, carrying: Mutex::default(), vault }) })
+        Ok(Remote::new(channel, links, vault, &hello))
     }
 }
 

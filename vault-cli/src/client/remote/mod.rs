@@ -42,7 +42,7 @@ use vault_core::layout::ObjectName;
 use vault_core::ledger::statement::MAX_ENTRY;
 use vault_server::wire::problem::Type;
 use vault_server::wire::{
-    DeleteAll, DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Ledgers, MAX_UPLOAD, MORE, Sweep,
+    DeleteAll, DeleteEpochs, DeleteHidden, Deleted, Examine, Examined, Hello, Ledgers, MAX_UPLOAD, MORE, Sweep,
     entries as framed,
 };
 
@@ -86,11 +86,20 @@ struct Inner {
     // not die with the server.
     carrying: Mutex<()>,
     vault: VaultId,
+    /// The most objects that the server takes of an upload.
+    max_upload: u64,
 }
 
 impl core::fmt::Debug for Remote {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Remote({})", self.inner.channel.place().as_str())
+    }
+}
+
+impl Remote {
+    fn new(channel: Channel, links: Links, vault: VaultId, hello: &Hello) -> Self {
+        let max_upload = hello.upload_objects.unwrap_or(MAX_UPLOAD);
+        Self { inner: Arc::new(Inner { channel, links, carrying: Mutex::default(), vault, max_upload }) }
     }
 }
 
@@ -112,7 +121,7 @@ pub async fn open(location: &str, globals: &Globals) -> Outcome<Remote> {
     let vault = hello.vault.parse().map_err(|_| channel.nonsense("it names no vault"))?;
     let judge = Judge::new(channel.reach(), &std::env::var("SEQVAULT_STORE_HOSTS").unwrap_or_default());
     let links = Links::new(hello.links && !globals.via_server, trust, judge, output);
-    Ok(Remote { inner: Arc::new(Inner { channel, links, carrying: Mutex::default(), vault }) })
+    Ok(Remote::new(channel, links, vault, &hello))
 }
 
 /// An address as it is remembered and handed on.
@@ -323,7 +332,7 @@ impl Client for Remote {
     }
 
     fn max_upload(&self) -> Option<u64> {
-        Some(MAX_UPLOAD)
+        Some(self.inner.max_upload)
     }
 
     fn claims(&self) -> Option<VaultId> {

@@ -285,6 +285,24 @@ async fn an_old_client_and_an_old_server_are_told_apart() {
 }
 
 #[tokio::test]
+async fn how_many_objects_an_upload_may_have_is_the_servers_word_and_an_older_servers_is_known() {
+    let said = async |said: serde_json::Value| {
+        let reply = hello(|value| {
+            if !said.is_null() {
+                value["upload_objects"] = said;
+            }
+        });
+        Fake::start(move |_, _| reply.clone()).await.client().await.max_upload()
+    };
+    assert_eq!(said(json!(null)).await, Some(131_072), "an older server says nothing");
+    for max in [0, 5, 131_072, 1 << 40] {
+        assert_eq!(said(json!(max)).await, Some(max));
+    }
+    let nonsense = greeted(hello(|value| value["upload_objects"] = json!("many"))).await;
+    assert!(nonsense.message.contains("is no seqvault server"), "{}", nonsense.message);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_is_said_before_anything_is_signed() {
     let failure = greeted(hello(|value| value["time"] = json!(clock::now() - 301))).await;
     assert!(failure.message.contains("this machine's clock"), "{}", failure.message);

@@ -637,16 +637,22 @@ impl Person {
         self.start_paused("", args)
     }
 
-    /// Starts it and lets it wait at a point: `append:N` or `any:N`.
+    /// Starts it and lets it wait at a point: `append:N`, `any:N`, `read:N` or `pack:N`.
     #[must_use]
     pub fn start_paused<S: AsRef<OsStr>>(&self, at: &str, args: &[S]) -> Running {
         let args = json(args);
+        let (mut command, pause) = self.paused(at, &args);
+        Running { what: self.what(&args), child: command.spawn().unwrap(), pause, vault: self.vault.clone() }
+    }
+
+    /// A command that will wait at a point, if one is given, until the file is gone that it makes there.
+    pub fn paused<S: AsRef<OsStr>>(&self, at: &str, args: &[S]) -> (Command, PathBuf) {
         let pause = TempDir::new_in(&self.root).unwrap().keep().join("pause");
-        let mut command = self.command(&args);
+        let mut command = self.command(args);
         if !at.is_empty() {
             command.env("SEQVAULT_TEST_PAUSE", format!("{at}:{}", pause.display()));
         }
-        Running { what: self.what(&args), child: command.spawn().unwrap(), pause, vault: self.vault.clone() }
+        (command, pause)
     }
 
     /// What the member gets of a dataset: every file's path and bytes.

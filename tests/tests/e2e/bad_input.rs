@@ -25,7 +25,7 @@ use vault_tests::place::Place;
 use vault_tests::world::{PASSPHRASE, Person, World, objects};
 
 use crate::story::{COHORT, contents, is_sound, nothing_is_in_clear, reads, story};
-use crate::transfer::{DATA, bench, files, journals, no_leftovers, noise, packs, wait_until};
+use crate::transfer::{DATA, LATE_READ, bench, files, journals, no_leftovers, noise, packs, wait_until};
 
 /// Signs a payload as somebody, whatever it says, and returns what would be stored.
 fn signed(who: &Person, payload: Vec<u8>) -> Vec<u8> {
@@ -955,7 +955,8 @@ fn a_vault_that_disappears_during_a_put_and_comes_back_takes_the_same_command() 
     world.write("run/a", &noise(200_000_000, 1));
     let seq = world.person("seq");
     let args = ["put", DATA, "run"];
-    let put = seq.start(&args);
+    // 200 MB are six packs: the fourth waits until the vault is gone.
+    let put = seq.start_paused("any:4", &args);
     wait_until(|| !packs(&world).is_empty());
     let away = world.path("unmounted");
     fs::rename(world.vault(), &away).unwrap();
@@ -983,7 +984,7 @@ fn a_vault_that_disappears_during_a_get_and_comes_back_takes_the_same_command() 
     world.person("seq").ok(&["put", DATA, "run"]);
     let anna = world.person("anna");
     let args = ["get", DATA, "--output", "out"];
-    let get = anna.start(&args);
+    let get = anna.start_paused(LATE_READ, &args);
     let part = world.path("out/run/.a.seqvault-part");
     wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000));
     let away = world.path("unmounted");

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use vault_tests::world::{PASSPHRASE, Person};
 
-use crate::transfer::{AT_ONCE, DATA, bench, files, journals, no_leftovers, noise, packs, settled, wait_until};
+use crate::transfer::{AT_ONCE, DATA, LATE_READ, bench, files, journals, no_leftovers, noise, packs, settled, wait_until};
 
 const PACK: usize = 33_554_432;
 const COLUMNS: usize = 80;
@@ -32,7 +32,15 @@ impl Terminal {
 
     /// As [`Self::run`], and then another command, on the same terminal.
     fn run_and(who: &Person, args: &[&str], then: &str) -> Self {
-        let prepared = who.command(args);
+        Self::of(&who.command(args), then)
+    }
+
+    /// As [`Self::run`], of a command that waits at a point for good.
+    fn run_to(who: &Person, at: &str, args: &[&str]) -> Self {
+        Self::of(&who.paused(at, args).0, "true")
+    }
+
+    fn of(prepared: &Command, then: &str) -> Self {
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"));
         // All but the option that names where the passphrase is, which stands at the end.
         let count = prepared.get_args().count() - 2;
@@ -148,7 +156,7 @@ fn ctrl_c_stops_a_put_at_a_terminal_and_the_same_command_goes_on() {
     let seq = world.person("seq");
     let state = names(&seq.state());
     let args = ["put", DATA, "run"];
-    let mut put = Terminal::run(&seq, &args);
+    let mut put = Terminal::run_to(&seq, "any:7", &args);
     put.unlock();
     wait_until(|| packs(&world).len() > AT_ONCE);
     put.types("\u{3}");
@@ -178,7 +186,7 @@ fn ctrl_c_stops_a_get_at_a_terminal_and_the_same_command_goes_on() {
     world.person("seq").ok(&["put", DATA, "big"]);
     let anna = world.person("anna");
     let (out, args) = (world.path("out"), ["get", DATA, "--output", "out"]);
-    let mut get = Terminal::run(&anna, &args);
+    let mut get = Terminal::run_to(&anna, LATE_READ, &args);
     get.unlock();
     let part = out.join(".big.seqvault-part");
     wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000));

@@ -1,9 +1,9 @@
 //! Faults on purpose, for the end-to-end tests and in debug builds only: dies or waits at a chosen call that changes the vault.
 //!
 //! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
-//! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE` or `read:N:FILE`: before the N-th append, the N-th call that changes something,
-//!   or the N-th object that is read or looked at (ledgers aside), makes FILE and waits until somebody deletes it. So two commands can be
-//!   interleaved at a point, and not by luck.
+//! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE`, `read:N:FILE` or `pack:N:FILE`: before the N-th append, the N-th call that changes
+//!   something, the N-th object that is read or looked at (ledgers aside), or the N-th read in a pack, makes FILE and waits until somebody
+//!   deletes it. So two commands can be interleaved at a point, and one can be met on its way, and not by luck.
 //! - `SEQVAULT_TEST_CALLS=FILE`: a line in FILE for each time that ledgers are listed or read, with what was read.
 //!
 //! Calls are counted from 1, in the order in which they begin.
@@ -48,6 +48,7 @@ pub(super) fn wrap(inner: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
         calls: AtomicU64::new(0),
         appends: AtomicU64::new(0),
         reads: AtomicU64::new(0),
+        packs: AtomicU64::new(0),
     }))
 }
 
@@ -77,6 +78,7 @@ enum Counted {
     Append,
     Any,
     Read,
+    Pack,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Pause {
             "append" => Counted::Append,
             "any" => Counted::Any,
             "read" => Counted::Read,
+            "pack" => Counted::Pack,
             _ => return None,
         };
         Some(Self { counted, number: number.parse().ok()?, file: file.into() })
@@ -117,6 +120,7 @@ struct Faulty {
     calls: AtomicU64,
     appends: AtomicU64,
     reads: AtomicU64,
+    packs: AtomicU64,
 }
 
 impl Faulty {
@@ -183,6 +187,10 @@ impl PackStore for Faulty {
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.look().await?;
+        if matches!(name, ObjectName::Pack { .. }) {
+            let read = self.packs.fetch_add(1, Ordering::Relaxed) + 1;
+            self.pause_at(Counted::Pack, read).await.map_err(stopped)?;
+        }
         self.inner.get_range(name, range).await
     }
 

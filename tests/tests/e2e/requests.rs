@@ -362,11 +362,7 @@ fn who_sends_slowly_is_let_go_and_keeps_nobody_waiting() {
         open = 0;
         for (index, stream) in slow.iter_mut().enumerate() {
             // A byte now and then must not help.
-            let is_gone = match index % 3 {
-                1 => stream.write_all(b"x").is_err(),
-                2 => false,
-                _ => false,
-            };
+            let is_gone = index % 3 == 1 && stream.write_all(b"x").is_err();
             open += usize::from(!is_gone && !is_closed(stream));
         }
         sleep(Duration::from_millis(700));

@@ -11,7 +11,9 @@ use std::thread::{self, JoinHandle};
 
 use vault_tests::world::{PASSPHRASE, Person};
 
-use crate::transfer::{AT_ONCE, DATA, LATE_READ, bench, files, journals, no_leftovers, noise, packs, settled, wait_until};
+use crate::transfer::{
+    AT_ONCE, DATA, LATE_READ, bench, files, journals, no_leftovers, noise, packs, settled, wait_until,
+};
 
 const PACK: usize = 33_554_432;
 const COLUMNS: usize = 80;

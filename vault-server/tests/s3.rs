@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{LedgerId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
 use vault_server::store::{Creation, Environment, Link, S3Location, Store, StoreError, probe_all};
@@ -241,15 +242,19 @@ fn body(chunks: &[&'static str]) -> BoxStream<'static, Result<Bytes, io::Error>>
     stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>()).boxed()
 }
 
+/// Streams these chunks as what they are.
+async fn streamed(store: &Store, name: &ObjectName, chunks: &[&'static str]) -> Creation {
+    let whole = chunks.concat();
+    let made = store.create_streamed(name, whole.len() as u64, sha256(whole.as_bytes()), body(chunks));
+    made.await.unwrap()
+}
+
 /// The same of a bucket and of a folder.
 async fn streams(store: &Store) {
-    let made = store.create_streamed(&pack(0), 10, body(&["01234", "", "56789"])).await.unwrap();
-    assert_eq!(made, Creation::Created);
-    let again = store.create_streamed(&pack(0), 10, body(&["0123456", "789"])).await.unwrap();
-    assert_eq!(again, Creation::AlreadySame);
+    assert_eq!(streamed(store, &pack(0), &["01234", "", "56789"]).await, Creation::Created);
+    assert_eq!(streamed(store, &pack(0), &["0123456", "789"]).await, Creation::AlreadySame);
     for other in [&["0123456788"][..], &["012345678"], &["01234567890"]] {
-        let length = other.concat().len() as u64;
-        assert_eq!(store.create_streamed(&pack(0), length, body(other)).await.unwrap(), Creation::Conflict);
+        assert_eq!(streamed(store, &pack(0), other).await, Creation::Conflict);
     }
     let found = store.stream(&pack(0), None).await.unwrap();
     assert_eq!((found.size, found.range.clone()), (10, 0..10));
@@ -261,11 +266,18 @@ async fn streams(store: &Store) {
     assert!(store.stream(&pack(9), None).await.unwrap_err().is_not_found());
 
     for (wrong, length) in [(&["short"][..], 6), (&["too ", "long"], 7)] {
-        let error = store.create_streamed(&pack(1), length, body(wrong)).await.unwrap_err();
+        let digest = sha256(wrong.concat().as_bytes());
+        let error = store.create_streamed(&pack(1), length, digest, body(wrong)).await.unwrap_err();
         assert!(matches!(error, StoreError::BodyLength { .. }), "{error}");
     }
+    // Also of a name that is taken: a body that is not what was said is nobody's.
+    for name in [pack(0), pack(1)] {
+        let said = sha256(b"0123456789");
+        let error = store.create_streamed(&name, 10, said, body(&["01234", "5678X"])).await.unwrap_err();
+        assert!(matches!(error, StoreError::BodyDigest { .. }), "{error}");
+    }
     let broken = body(&["half of it"]).chain(stream::iter([Err(io::Error::other("gone"))])).boxed();
-    let error = store.create_streamed(&pack(1), 20, broken).await.unwrap_err();
+    let error = store.create_streamed(&pack(1), 20, [0; 32], broken).await.unwrap_err();
     assert!(matches!(error, StoreError::Body { .. }), "{error}");
     assert_eq!(store.size(&pack(1)).await.unwrap(), None, "half an object");
 }
@@ -290,13 +302,19 @@ async fn objects_stream_to_and_from_a_folder() {
 }
 
 #[tokio::test]
+async fn objects_stream_to_and_from_a_store_that_is_neither() {
+    streams(&Store::over(std::sync::Arc::new(object_store::memory::InMemory::new()), "memory")).await;
+}
+
+#[tokio::test]
 async fn a_long_object_streams_whole() {
     let store = store().await;
     let chunk = Bytes::from(vec![7u8; 1 << 20]);
     let chunks = || stream::iter(vec![chunk.clone(); 32]).map(Ok).boxed();
-    let made = store.create_streamed(&pack(0), 32 << 20, chunks()).await.unwrap();
+    let digest = sha256(&chunk.repeat(32));
+    let made = store.create_streamed(&pack(0), 32 << 20, digest, chunks()).await.unwrap();
     assert_eq!(made, Creation::Created);
-    let again = store.create_streamed(&pack(0), 32 << 20, chunks()).await.unwrap();
+    let again = store.create_streamed(&pack(0), 32 << 20, digest, chunks()).await.unwrap();
     assert_eq!(again, Creation::AlreadySame);
     let mut found = store.stream(&pack(0), None).await.unwrap();
     let mut length = 0;

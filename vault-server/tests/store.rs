@@ -27,6 +27,7 @@ use object_store::{
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
+use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::{LedgerId, PackName, UploadId};
 use vault_core::layout::{ObjectName, ledger_prefix, upload_prefix};
 use vault_server::store::{Answer, Creation, ProbeError, Probing, Store, StoreError, probe};
@@ -201,7 +202,7 @@ async fn a_pack_on_its_way_into_a_folder_is_not_seen_and_leaves_nothing_when_it_
     let (sender, receiver) = channel();
     let writing = {
         let store = store.clone();
-        tokio::spawn(async move { store.create_streamed(&pack(0), 3 << 20, receiver).await })
+        tokio::spawn(async move { store.create_streamed(&pack(0), 3 << 20, [0; 32], receiver).await })
     };
     for _ in 0..2 {
         sender.send(Ok(Bytes::from(vec![5; 1 << 20]))).await.unwrap();
@@ -224,8 +225,8 @@ async fn a_pack_on_its_way_into_a_folder_is_not_seen_and_leaves_nothing_when_it_
     // Whoever has the name first keeps it, and a second who brings the same is told so.
     let (name, length) = (pack(1), body(1).len() as u64);
     let (one, two) = tokio::join!(
-        store.create_streamed(&name, length, stream_of(body(1))),
-        store.create_streamed(&name, length, stream_of(body(1)))
+        store.create_streamed(&name, length, sha256(&body(1)), stream_of(body(1))),
+        store.create_streamed(&name, length, sha256(&body(1)), stream_of(body(1)))
     );
     let mut made = [one.unwrap(), two.unwrap()];
     made.sort_by_key(|creation| *creation != Creation::Created);
@@ -435,8 +436,8 @@ fn a_full_disk_and_a_read_only_one_are_named_and_leave_no_trace() {
         assert!(matches!(&full, StoreError::Full { path } if path.contains("packs/cohort-7")), "{full}");
         assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
         assert_eq!(store.size(&pack(1)).await.unwrap(), None);
-        let too_much = stream_of(Bytes::from(vec![1u8; 4 << 20]));
-        let full = store.create_streamed(&pack(1), 4 << 20, too_much).await.unwrap_err();
+        let too_much = Bytes::from(vec![1u8; 4 << 20]);
+        let full = store.create_streamed(&pack(1), 4 << 20, sha256(&too_much), stream_of(too_much)).await.unwrap_err();
         assert!(matches!(&full, StoreError::Full { path } if path.contains("packs/cohort-7")), "{full}");
         assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
         assert_eq!(store.get(&pack(0), 1 << 20).await.unwrap(), body(0));
@@ -500,19 +501,19 @@ fn child() {
                 acknowledge("wrote 0");
             }
             "streamed" => {
-                let _ = store.create_streamed(&pack(0), body(0).len() as u64, stream_of(body(0))).await.unwrap();
+                let _ = streamed(&store).await.unwrap();
                 acknowledge("wrote 0");
             }
             "broken" => {
                 let pieces = stream_of(body(0)).chain(stream::iter([Err(std::io::Error::other("gone"))])).boxed();
-                let error = store.create_streamed(&pack(0), 1 << 20, pieces).await.unwrap_err();
+                let error = store.create_streamed(&pack(0), 1 << 20, [0; 32], pieces).await.unwrap_err();
                 assert!(matches!(error, StoreError::Body { .. }), "{error}");
                 acknowledge("broken off as it should be");
             }
             "full" | "full streamed" => {
                 let made = match role.as_str() {
                     "full" => store.create(&pack(0), body(0)).await,
-                    _ => store.create_streamed(&pack(0), body(0).len() as u64, stream_of(body(0))).await,
+                    _ => streamed(&store).await,
                 };
                 assert!(matches!(made, Err(StoreError::Full { .. })), "{made:?}");
                 assert!(store.leftovers(Duration::ZERO).await.unwrap().is_empty());
@@ -547,6 +548,10 @@ async fn write_until_killed(store: &Store, round: u64) {
 fn acknowledge(line: &str) {
     use std::io::Write;
     std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+async fn streamed(store: &Store) -> Result<Creation, StoreError> {
+    store.create_streamed(&pack(0), body(0).len() as u64, sha256(&body(0)), stream_of(body(0))).await
 }
 
 /// Bytes in pieces, as they come from a network.

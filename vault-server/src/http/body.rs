@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, stream};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use vault_core::hazmat::kdf::{Sha256, sha256};
+use vault_core::hazmat::kdf::sha256;
 
 use super::problem::Refused;
 use super::service::Place;
@@ -39,36 +39,26 @@ pub(super) async fn whole(
     if hash(&bytes).await? == digest { Ok(Whole { bytes, _room: room }) } else { Err(changed()) }
 }
 
-/// What a stream ends with when its bytes are not those that were signed.
-#[derive(Debug, thiserror::Error)]
-#[error("the body is not what was signed")]
-pub(super) struct Changed;
-
 /// What a stream ends with when whoever sends it may not do so any more.
 #[derive(Debug, thiserror::Error)]
 #[error("the request is not allowed any more")]
 pub(super) struct Ended(pub(super) Refused);
 
-/// A body as a stream that fails at its end unless it is what was signed and is `still` allowed. Whoever takes it keeps the last bytes back
-/// until it has ended. It has `time` to come; what a store takes to write it is not its sender's fault, and not counted.
+/// A body as a stream that fails at its end unless it is `still` allowed. Whoever takes it keeps the last bytes back until it has ended, and
+/// until it is what was signed. It has `time` to come; what a store takes to write it is not its sender's fault, and not counted.
 pub(super) fn checked(
     body: Body,
-    digest: [u8; 32],
     time: Duration,
     still: impl Future<Output = Result<(), Refused>> + Send + 'static,
 ) -> BoxStream<'static, io::Result<Bytes>> {
-    let reading = (body.into_data_stream(), time, Sha256::new(), still.boxed());
-    let stream = stream::try_unfold(reading, move |(mut body, left, mut hash, still)| async move {
+    let reading = (body.into_data_stream(), time, still.boxed());
+    let stream = stream::try_unfold(reading, |(mut body, left, still)| async move {
         let began = Instant::now();
         let next = tokio::time::timeout(left, body.next()).await;
         let left = left.saturating_sub(began.elapsed());
         match next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? {
-            Some(Ok(bytes)) => {
-                hash.update(&bytes);
-                Ok(Some((bytes, (body, left, hash, still))))
-            }
+            Some(Ok(bytes)) => Ok(Some((bytes, (body, left, still)))),
             Some(Err(e)) => Err(io::Error::other(e)),
-            None if hash.finish() != digest => Err(io::Error::other(Changed)),
             None => still.await.map(|()| None).map_err(|refused| io::Error::other(Ended(refused))),
         }
     });
@@ -126,8 +116,7 @@ mod tests {
             tokio::time::sleep(comes).await;
             (n < 4).then_some((Ok::<_, io::Error>(Bytes::from_static(b"four")), n + 1))
         });
-        let digest = sha256(&b"four".repeat(4));
-        let mut body = checked(Body::from_stream(pieces), digest, WAIT, async { Ok(()) });
+        let mut body = checked(Body::from_stream(pieces), WAIT, async { Ok(()) });
         let mut length = 0;
         while let Some(piece) = body.next().await {
             length += piece?.len();

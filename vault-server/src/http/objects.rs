@@ -101,8 +101,8 @@ pub(super) async fn write(
             let (signed, name) = (signed.clone(), name.clone());
             async move { still_allowed(&signed, &name, judged).await }
         };
-        let bytes = body::checked(body, digest, service.time_for(length), still);
-        service.vault().put_pack(&name, length, bytes).await?;
+        let bytes = body::checked(body, service.time_for(length), still);
+        service.vault().put_pack(&name, length, digest, bytes).await?;
         return Ok(StatusCode::CREATED);
     }
     let body = signed.whole(body, kind_of(&name), max_len(&name)).await?;

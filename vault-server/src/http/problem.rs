@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use vault_core::ledger::fold::Stop;
 use vault_policy::lang::{Bilingual, Lang};
 
-use super::body::{Changed, Ended, changed, too_slow};
+use super::body::{Ended, changed, too_slow};
 use super::rights::Refusal;
 use super::trace;
 use super::waves::Broken;
@@ -154,7 +154,7 @@ impl From<&StoreError> for Refused {
                 Self::new(Type::Archived, detail).because(error)
             }
             StoreError::NoLinks { .. } => Self::new(Type::NoLinks, "the vault's store makes no links"),
-            StoreError::Body { source, .. } if source.get_ref().is_some_and(|e| e.is::<Changed>()) => changed(),
+            StoreError::BodyDigest { .. } => changed(),
             StoreError::Body { source, .. } if ended(source).is_some() => {
                 ended(source).cloned().unwrap_or_else(changed)
             }

@@ -133,6 +133,12 @@ pub enum StoreError {
         /// The length that was said.
         length: u64,
     },
+    /// What was to be written has another SHA-256 than was said.
+    #[error("{path}: what was to be written is not what was said")]
+    BodyDigest {
+        /// The object.
+        path: String,
+    },
     /// The runtime stopped before the work was done.
     #[error("{path}: the work was stopped")]
     Stopped {

@@ -122,21 +122,24 @@ impl Store {
         self.link(&key_of(name), Method::PUT, &if_none(), ttl).await
     }
 
-    /// Writes an object of a known length from a stream, if there is none of that name. No more than a few chunks are in memory, in a folder and in a bucket.
+    /// Writes an object of a known length and SHA-256 from a stream, if there is none of that name. No more than a few chunks are in memory, in a
+    /// folder and in a bucket.
     ///
     /// # Errors
-    /// If the body fails or has another length, or the store fails; then there is no object, or one that is whole.
+    /// If the body fails or has another length or digest, or the store fails; then there is no object, or one that is whole.
     pub async fn create_streamed(
         &self,
         name: &ObjectName,
         length: u64,
+        digest: [u8; 32],
         body: BoxStream<'static, Result<Bytes, io::Error>>,
     ) -> Result<Creation, StoreError> {
+        let promised = Promised { length, digest };
         match &self.place {
-            Place::S3(bucket) => self.upload(bucket, &key_of(name), length, body).await,
-            Place::Folder(folder) => self.keep(folder, &key_of(name), length, body).await,
+            Place::S3(bucket) => self.upload(bucket, &key_of(name), promised, body).await,
+            Place::Folder(folder) => self.keep(folder, &key_of(name), promised, body).await,
             Place::Other(_) => {
-                let bytes = self.whole(&key_of(name), length, body).await?;
+                let bytes = self.whole(&key_of(name), promised, body).await?;
                 self.create(name, bytes).await
             }
         }
@@ -163,55 +166,51 @@ impl Store {
         Ok(Link { method, url: url.into(), headers: options.signed_headers.iter().map(shown).collect() })
     }
 
-    /// A body that has exactly the promised length.
+    /// A body that is exactly what was promised.
     async fn whole(
         &self,
         key: &Key,
-        length: u64,
-        mut body: BoxStream<'static, Result<Bytes, io::Error>>,
+        promised: Promised,
+        body: BoxStream<'static, Result<Bytes, io::Error>>,
     ) -> Result<Bytes, StoreError> {
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|source| StoreError::Body { path: self.path(key), source })?;
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() as u64 > length {
-                return Err(StoreError::BodyLength { path: self.path(key), length });
+        let (read, mut chunks) = relayed(self.path(key), body, promised);
+        let gathered = async {
+            let mut bytes = BytesMut::new();
+            // It ends early where the body is not what was promised, which `read` says.
+            while let Some(Ok(chunk)) = chunks.next().await {
+                bytes.extend_from_slice(&chunk);
             }
-        }
-        if bytes.len() as u64 != length {
-            return Err(StoreError::BodyLength { path: self.path(key), length });
-        }
-        Ok(bytes.freeze())
+            bytes.freeze()
+        };
+        let (read, bytes) = futures_util::join!(read, gathered);
+        read.map(|()| bytes)
     }
 
-    /// Sends a body through a link of our own while hashing it, so that an object that is there already can be compared.
+    /// Sends a body through a link of our own.
     async fn upload(
         &self,
         bucket: &Bucket,
         key: &Key,
-        length: u64,
+        promised: Promised,
         body: BoxStream<'static, Result<Bytes, io::Error>>,
     ) -> Result<Creation, StoreError> {
         let link = self.link(key, Method::PUT, &if_none(), OWN_LINK).await?;
-        let (chunks, sent) = relayed(body, length);
-        let mut request = bucket.plain.put(&link.url).timeout(patience(length));
+        let (read, sent) = relayed(self.path(key), body, promised);
+        let mut request = bucket.plain.put(&link.url).timeout(patience(promised.length));
         for (name, value) in &link.headers {
             request = request.header(name, value);
         }
-        let request = request.header(header::CONTENT_LENGTH, length).body(reqwest::Body::wrap_stream(sent));
+        let request = request.header(header::CONTENT_LENGTH, promised.length).body(reqwest::Body::wrap_stream(sent));
         let asked = self.seen.ask("put");
-        let (hashed, answer) = futures_util::join!(chunks, request.send());
+        let (read, answer) = futures_util::join!(read, request.send());
         asked.ended(failure_of(&answer));
         // A body that failed is the caller's failure, whatever the store made of it.
-        let hashed = hashed.map_err(|source| StoreError::Body { path: self.path(key), source })?;
-        if hashed.length != length {
-            return Err(StoreError::BodyLength { path: self.path(key), length });
-        }
+        read?;
         match self.judge(key, &link, answer).await {
             Ok(Uploaded::New) => Ok(Creation::Created),
-            Ok(Uploaded::There) => Ok(self.compare(key, &hashed).await?.unwrap_or(Creation::Conflict)),
+            Ok(Uploaded::There) => Ok(self.compare(key, promised).await?.unwrap_or(Creation::Conflict)),
             // The acknowledgement may be lost, and the object there.
-            Err(e) if e.is_transient() => match self.compare(key, &hashed).await {
+            Err(e) if e.is_transient() => match self.compare(key, promised).await {
                 Ok(Some(found)) => Ok(found),
                 _ => Err(e),
             },
@@ -244,21 +243,21 @@ impl Store {
         Err(StoreError::from_answer(path, Answer::read(&endpoint, status, content.as_deref(), None, shown)))
     }
 
-    /// Whether the object is what was hashed; `None` if there is none.
-    pub(super) async fn compare(&self, key: &Key, hashed: &Hashed) -> Result<Option<Creation>, StoreError> {
+    /// Whether the object is what was promised; `None` if there is none.
+    pub(super) async fn compare(&self, key: &Key, promised: Promised) -> Result<Option<Creation>, StoreError> {
         let mut found = match self.stream_key(key, None).await {
             Ok(found) => found,
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(e),
         };
-        if found.size != hashed.length {
+        if found.size != promised.length {
             return Ok(Some(Creation::Conflict));
         }
         let mut hash = Sha256::new();
         while let Some(chunk) = found.bytes.next().await {
             hash.update(&chunk?);
         }
-        Ok(Some(if hash.finish() == hashed.hash { Creation::AlreadySame } else { Creation::Conflict }))
+        Ok(Some(if hash.finish() == promised.digest { Creation::AlreadySame } else { Creation::Conflict }))
     }
 
     async fn range_fault(&self, key: &Key, range: Option<Range<u64>>, error: object_store::Error) -> StoreError {
@@ -278,45 +277,51 @@ enum Uploaded {
     There,
 }
 
-/// A body that went by.
-pub(super) struct Hashed {
+/// What a body has to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Promised {
     pub(super) length: u64,
-    hash: [u8; 32],
+    pub(super) digest: [u8; 32],
 }
 
-/// Hands a body on while hashing it. It is read to its end even if nobody takes it any more: only so can it be compared. The last chunk is
-/// held back until the length is known to be right, so that no store takes for whole what is not.
+/// Hands a body on, and says at its end whether it was what was promised. It is read to its end even if nobody takes it any more: only then is
+/// it known. The last chunk is held back until length and digest are known to be right, so that no store takes for whole what is not.
 pub(super) fn relayed(
+    path: String,
     mut body: BoxStream<'static, Result<Bytes, io::Error>>,
-    length: u64,
-) -> (impl Future<Output = Result<Hashed, io::Error>>, BoxStream<'static, Result<Bytes, io::Error>>) {
+    promised: Promised,
+) -> (impl Future<Output = Result<(), StoreError>>, BoxStream<'static, Result<Bytes, io::Error>>) {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, io::Error>>(2);
     let reading = async move {
-        let mut hashed = Hashed { length: 0, hash: [0; 32] };
-        let mut hash = Sha256::new();
-        let mut held = Bytes::new();
-        let broken = || io::Error::other("the body broke off, or has another length");
+        let (mut length, mut hash, mut held) = (0_u64, Sha256::new(), Bytes::new());
+        let broken = || io::Error::other("the body broke off, or is another one");
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
-                Err(e) => {
+                Err(source) => {
                     let _ = sender.send(Err(broken())).await;
-                    return Err(e);
+                    return Err(StoreError::Body { path, source });
                 }
             };
-            hash.update(&chunk);
-            hashed.length = hashed.length.saturating_add(chunk.len() as u64);
-            if hashed.length > length {
+            length = length.saturating_add(chunk.len() as u64);
+            if length > promised.length {
                 break;
             }
+            hash.update(&chunk);
             if !chunk.is_empty() {
                 let _ = sender.send(Ok(std::mem::replace(&mut held, chunk))).await;
             }
         }
-        let last = if hashed.length == length { Ok(held) } else { Err(broken()) };
+        let fits = if length != promised.length {
+            Err(StoreError::BodyLength { path, length: promised.length })
+        } else if hash.finish() != promised.digest {
+            Err(StoreError::BodyDigest { path })
+        } else {
+            Ok(())
+        };
+        let last = if fits.is_ok() { Ok(held) } else { Err(broken()) };
         let _ = sender.send(last).await;
-        hashed.hash = hash.finish();
-        Ok(hashed)
+        fits
     };
     let taken = futures_util::stream::unfold(receiver, async |mut receiver| {
         let chunk = receiver.recv().await?;

@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 use object_store::path::Path as Key;
 
 use super::folder::{Folder, failed, sync};
-use super::links::relayed;
+use super::links::{Promised, relayed};
 use super::{Creation, Store, StoreError, blocking};
 
 /// Bytes that are written at once.
@@ -92,22 +92,19 @@ impl Drop for Beside {
 }
 
 impl Store {
-    /// Writes a stream of a known length to a folder, if there is no object of the name.
+    /// Writes a stream of a known length and digest to a folder, if there is no object of the name.
     pub(super) async fn keep(
         &self,
         folder: &Arc<Folder>,
         key: &Key,
-        length: u64,
+        promised: Promised,
         body: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<Creation, StoreError> {
         let asked = self.seen().ask("put");
-        let (hashed, taken) = relayed(body, length);
-        let (hashed, staged) = futures_util::join!(hashed, self.written(folder, key, taken));
+        let (read, taken) = relayed(self.path(key), body, promised);
+        let (read, staged) = futures_util::join!(read, self.written(folder, key, taken));
         // A body that failed is the caller's failure, whatever became of the file.
-        let hashed = hashed.map_err(|source| StoreError::Body { path: self.path(key), source })?;
-        if hashed.length != length {
-            return Err(StoreError::BodyLength { path: self.path(key), length });
-        }
+        read?;
         let (folder, name) = (Arc::clone(folder), key.to_string());
         let publish = move |staged: Staged| {
             let is_new = staged.publish()?;
@@ -127,7 +124,7 @@ impl Store {
             // On a folder that is gone everything fails for that one reason.
             Err(e) => return Err(self.check().await.err().unwrap_or(e)),
         }
-        let found = self.compare(key, &hashed).await?.unwrap_or(Creation::Conflict);
+        let found = self.compare(key, promised).await?.unwrap_or(Creation::Conflict);
         if found == Creation::AlreadySame {
             self.on_folder(key.to_string(), |folder, key| folder.settle_found(key)).await?;
         }

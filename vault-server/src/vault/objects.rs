@@ -103,14 +103,15 @@ impl Vault {
         }
     }
 
-    /// Writes a pack from a stream of its bytes; it is never in memory whole. Safe to repeat.
+    /// Writes a pack from a stream of its bytes, which have this SHA-256; it is never in memory whole. Safe to repeat.
     ///
     /// # Errors
-    /// As [`Self::put`]; or if the stream fails, and then there is no pack.
+    /// As [`Self::put`]; or if the stream fails or is of another length or digest, and then there is no pack.
     pub async fn put_pack(
         &self,
         name: &ObjectName,
         length: u64,
+        digest: [u8; 32],
         bytes: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<(), PutError> {
         if !matches!(name, ObjectName::Pack { .. }) {
@@ -119,7 +120,7 @@ impl Vault {
         if length == 0 || length > max_len(name) {
             return Err(PutError::Length { name: name.clone(), length });
         }
-        match self.store.create_streamed(name, length, bytes).await? {
+        match self.store.create_streamed(name, length, digest, bytes).await? {
             Creation::Created | Creation::AlreadySame => Ok(()),
             Creation::Conflict => Err(PutError::Taken { name: name.clone() }),
         }

@@ -150,10 +150,10 @@ async fn a_body_that_breaks_off_or_is_another_leaves_nothing_and_the_name_free()
     broken.push(Err(io::Error::other("reset")));
     let cases = [
         (broken, Type::Malformed),
-        (in_pieces(&bytes.slice(..LENGTH - 1)), Type::Digest),
+        (in_pieces(&bytes.slice(..LENGTH - 1)), Type::Malformed),
         (in_pieces(&long), Type::Malformed),
         (in_pieces(&other.into()), Type::Digest),
-        (Vec::new(), Type::Digest),
+        (Vec::new(), Type::Malformed),
     ];
     for (number, (body, problem)) in (1..).zip(cases) {
         let pack = scene.pack(number);

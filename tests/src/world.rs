@@ -62,6 +62,15 @@ pub enum Fault {
     After(u64),
 }
 
+impl Fault {
+    fn to_text(self) -> String {
+        match self {
+            Self::Before(n) => format!("before:{n}"),
+            Self::After(n) => format!("after:{n}"),
+        }
+    }
+}
+
 impl Default for World {
     fn default() -> Self {
         Self::new()
@@ -620,15 +629,17 @@ impl Person {
     /// Runs it with a kill on the way. False if it ended, successfully, before it came there.
     #[track_caller]
     pub fn killed<S: AsRef<OsStr>>(&self, fault: Fault, args: &[S]) -> bool {
-        let text = match fault {
-            Fault::Before(n) => format!("before:{n}"),
-            Fault::After(n) => format!("after:{n}"),
-        };
-        let done = self.end(args, &[("SEQVAULT_TEST_KILL", text)]);
+        let done = self.end(args, &[("SEQVAULT_TEST_KILL", fault.to_text())]);
         done.code.is_none_or(|code| {
             assert_eq!(code, 0, "{} with {fault:?}\n{}", done.what, done.stderr);
             false
         })
+    }
+
+    /// Runs it where the store fails at a call that changes something, or does not say that it did it.
+    #[track_caller]
+    pub fn disturbed<S: AsRef<OsStr>>(&self, fault: Fault, args: &[S]) -> Done {
+        self.end(args, &[("SEQVAULT_TEST_FAIL", fault.to_text())])
     }
 
     /// Starts it.

@@ -153,7 +153,7 @@ impl<'a> Place<'a> {
                 Lang::En => format!("{}: {} has no proposal for these terms", path.display(), self.ledger()),
                 Lang::Zh => format!("{}：{} 没有与这些条款对应的提案", path.display(), self.ledger()),
             })
-            .hint("`seqvault waiting` lists those that wait")
+            .hints("`seqvault waiting` lists those that wait", "`seqvault waiting` 列出待批准的提案")
         })
     }
 
@@ -264,6 +264,31 @@ impl Approvals {
     }
 }
 
+/// How an act that may need approvals is carried out, alike for every such verb.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Carried {
+    /// Carry out what was proposed: the terms file of `propose`
+    #[arg(long, value_name = "FILE")]
+    pub terms: Option<PathBuf>,
+    /// The proposal's hash, or the beginning of it, if there are several for the same terms
+    #[arg(long, value_name = "HASH", requires = "terms")]
+    pub proposal: Option<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Carried {
+    /// The terms file that is named, with its path.
+    ///
+    /// # Errors
+    /// If it can't be read, or is of another vault.
+    pub fn read(&self, session: &Session, lang: Lang) -> Outcome<Option<(TermsFile, &Path)>> {
+        let read = |path: &'_ PathBuf| TermsFile::read(path, session.vault.id(), lang);
+        self.terms.as_ref().map(|path| read(path).map(|file| (file, path.as_path()))).transpose()
+    }
+}
+
 /// How a proposal is made.
 #[derive(clap::Args, Debug, Clone)]
 pub struct How {
@@ -284,7 +309,8 @@ impl How {
         let path = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("{default}.terms.json")));
         if path.exists() {
             return Err(Failure::new(Kind::Conflict, format!("{} is there already", path.display()))
-                .hint("name another with --out"));
+                .or_in_chinese(format!("{} 已存在", path.display()))
+                .hints("name another with --out", "请以 --out 指定其他文件"));
         }
         Ok(path)
     }
@@ -342,7 +368,10 @@ impl Owned<'_> {
             match self {
                 Self::Vault => {
                     let seq = session.append_vault(signer, &body).await?;
-                    let lost = || Failure::integrity("the vault ledger is shorter than what was just written");
+                    let lost = || {
+                        Failure::integrity("the vault ledger is shorter than what was just written")
+                            .or_in_chinese("保险库账本短于刚写入的内容")
+                    };
                     return session.vault.entry_hash(seq).map(|hash| (seq, hash)).ok_or_else(lost);
                 }
                 Self::Dataset(dataset) => {
@@ -358,8 +387,7 @@ impl Owned<'_> {
                 }
             }
         }
-        Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", self.place().ledger()))
-            .hint("run the same command again"))
+        Err(crate::session::busy(self.place().ledger()))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Kinds are few and stable; messages are not. Every crate's errors become a [`Failure`] here and nowhere else.
 
+pub mod zh;
+
 use core::fmt;
 
 use vault_core::ids::LedgerId;
@@ -60,8 +62,10 @@ pub struct Failure {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    /// The message in Chinese, where it came from elsewhere in both languages: said instead if that is the reader's language.
+    /// The message in Chinese, where whoever made it did not know the reader's language: said instead if it is that.
     pub zh: Option<String>,
+    /// The hint in Chinese, as the message.
+    pub hint_zh: Option<String>,
 }
 
 /// What a verb returns.
@@ -70,13 +74,35 @@ pub type Outcome<T> = Result<T, Failure>;
 impl Failure {
     /// A failure of a kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, zh: None }
+        Self { kind, message: message.into(), hint: None, zh: None, hint_zh: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self.hint_zh = None;
+        self
+    }
+
+    /// Adds what to do about it, in both languages.
+    #[must_use]
+    pub fn hints(mut self, en: impl Into<String>, zh: impl Into<String>) -> Self {
+        self.hint = Some(en.into());
+        self.hint_zh = Some(zh.into());
+        self
+    }
+
+    /// Adds that the command is to be run again.
+    #[must_use]
+    pub fn again(self) -> Self {
+        self.hints("run the same command again", "请重新运行同一命令")
+    }
+
+    /// Without a hint, where what was said already tells more.
+    #[must_use]
+    pub fn no_hint(mut self) -> Self {
+        (self.hint, self.hint_zh) = (None, None);
         self
     }
 
@@ -91,6 +117,20 @@ impl Failure {
     #[must_use]
     pub fn say(&self, lang: Lang) -> &str {
         self.zh.as_deref().filter(|_| lang == Lang::Zh).unwrap_or(&self.message)
+    }
+
+    /// The hint in a language.
+    #[must_use]
+    pub fn say_hint(&self, lang: Lang) -> Option<&str> {
+        self.hint_zh.as_deref().filter(|_| lang == Lang::Zh).or(self.hint.as_deref())
+    }
+
+    /// Says before the message where it happened, in both languages.
+    #[must_use]
+    pub fn at_both(mut self, en: impl fmt::Display, zh: impl fmt::Display) -> Self {
+        self.zh = self.zh.map(|text| format!("{zh}：{text}"));
+        self.message = format!("{en}: {}", self.message);
+        self
     }
 
     /// Says before the message where it happened.
@@ -125,12 +165,19 @@ impl Failure {
     #[must_use]
     pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Storage };
-        let failure = Self::new(kind, format!("{}: {error}", path.display()));
+        let failure = Self::new(kind, format!("{}: {error}", path.display())).or_in_chinese(format!(
+            "{}：{}",
+            path.display(),
+            zh::io(error)
+        ));
         match error.kind() {
-            std::io::ErrorKind::StorageFull => {
-                failure.hint("free some space and run the same command again: it goes on where it stopped")
+            std::io::ErrorKind::StorageFull => failure.hints(
+                "free some space and run the same command again: it goes on where it stopped",
+                "请腾出空间后重新运行同一命令：将从中断处继续",
+            ),
+            std::io::ErrorKind::PermissionDenied => {
+                failure.hints("check the file's owner and mode", "请检查文件的属主和权限")
             }
-            std::io::ErrorKind::PermissionDenied => failure.hint("check the file's owner and mode"),
             _ => failure,
         }
     }
@@ -147,15 +194,22 @@ impl std::error::Error for Failure {}
 impl From<PinError> for Failure {
     fn from(error: PinError) -> Self {
         let (PinError::Shorter { ledger, .. } | PinError::Changed { ledger, .. }) = &error else {
-            return Self::integrity(error.to_string());
+            return Self::integrity(error.to_string()).or_in_chinese(zh::pin(&error));
         };
-        let restored = match ledger {
-            LedgerId::Vault => "no recovery settles that: an officer invites you again (`seqvault member invite MEMBER`), and you `seqvault join INVITATION --again`".to_owned(),
-            _ => format!("an officer has to say so with a signed recovery (`seqvault recover {ledger} ENTRY --hash HASH --cut`, of its last entry)"),
+        let (restored, restored_zh) = match ledger {
+            LedgerId::Vault => (
+                "no recovery settles that: an officer invites you again (`seqvault member invite MEMBER`), and you `seqvault join INVITATION --again`".to_owned(),
+                "恢复声明无济于事：请管理员重新邀请（`seqvault member invite MEMBER`），再运行 `seqvault join INVITATION --again`".to_owned(),
+            ),
+            _ => (
+                format!("an officer has to say so with a signed recovery (`seqvault recover {ledger} ENTRY --hash HASH --cut`, of its last entry)"),
+                format!("须由管理员以签名的恢复声明写明（`seqvault recover {ledger} ENTRY --hash HASH --cut`，指其末条）"),
+            ),
         };
-        Self::integrity(error.to_string()).hint(format!(
-            "the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, {restored}"
-        ))
+        Self::integrity(error.to_string()).or_in_chinese(zh::pin(&error)).hints(
+            format!("the vault shows less, or other, than it did before: ask an officer. If it was restored from a backup, {restored}"),
+            format!("保险库所示少于或不同于此前：请询问管理员。若由备份恢复，{restored_zh}"),
+        )
     }
 }
 
@@ -171,6 +225,6 @@ impl From<Stop> for Failure {
             ),
             _ => "run `seqvault verify` to see the entries around it, and ask an officer to settle it".to_owned(),
         };
-        Self::integrity(stop.to_string()).hint(hint)
+        Self::integrity(stop.to_string()).or_in_chinese(zh::stop(&stop)).hints(hint, zh::stop_hint(&stop))
     }
 }

@@ -155,9 +155,17 @@ pub fn text(path: &Path) -> Outcome<String> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| Failure::file(path, &e))?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Failure::usage(format!("{} is longer than {} KiB", path.display(), MAX_FILE >> 10)));
+        return Err(Failure::usage(format!("{} is longer than {} KiB", path.display(), MAX_FILE >> 10))
+            .or_in_chinese(format!("{} 超过 {} KiB", path.display(), MAX_FILE >> 10)));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is not UTF-8 text", path.display())))
+    String::from_utf8(bytes).map_err(|_| not_text(path))
+}
+
+/// The failure of a file that is not text.
+#[must_use]
+pub fn not_text(path: &Path) -> Failure {
+    Failure::usage(format!("{} is not UTF-8 text", path.display()))
+        .or_in_chinese(format!("{} 不是 UTF-8 文字", path.display()))
 }
 
 /// A file of bytes that has to be short, and its SHA-256 as statements name documents.

@@ -516,9 +516,11 @@ pub async fn settle(
     Err(busy(member))
 }
 
-fn busy(member: &MemberId) -> Failure {
+/// The failure of whoever lost the next place of a member's exposure ledger too often.
+pub fn busy(member: &MemberId) -> Failure {
     Failure::new(Kind::Conflict, format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"))
-        .hint("run the same command again")
+        .or_in_chinese(format!("{member} 的累计人数账本：{ATTEMPTS} 次均被他人抢先"))
+        .again()
 }
 
 async fn decide_placed(
@@ -545,12 +547,16 @@ async fn decide_placed(
 pub async fn cancel(session: &mut Session, signer: &Signer, dataset: &mut DatasetState, placed: &Placed) {
     for reservation in placed.each() {
         if let Err(failure) = take_back(session, signer, dataset, reservation, None).await {
-            output::warn(&format!(
-                "seqvault: persons stay counted in {}, entry {}, although nothing was granted: {failure}; `seqvault subjects release {}` takes them back",
-                reservation.ledger,
-                reservation.seq,
-                dataset.id()
-            ));
+            let (ledger, seq, id) = (&reservation.ledger, reservation.seq, dataset.id());
+            let why = failure.say(session.lang);
+            output::warn(&match session.lang {
+                Lang::En => format!(
+                    "seqvault: persons stay counted in {ledger}, entry {seq}, although nothing was granted: {why}; `seqvault subjects release {id}` takes them back"
+                ),
+                Lang::Zh => format!(
+                    "seqvault：虽未授权，{ledger} 第 {seq} 条登记的人数仍计入：{why}；`seqvault subjects release {id}` 可撤回"
+                ),
+            });
         }
     }
 }
@@ -581,7 +587,7 @@ pub async fn take_back(
             return Ok(());
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("others were first {ATTEMPTS} times")))
+    Err(crate::session::busy(&reservation.ledger))
 }
 
 #[cfg(test)]

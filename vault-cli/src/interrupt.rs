@@ -50,7 +50,7 @@ pub async fn unless_interrupted(verb: impl Future<Output = Outcome<()>>) -> Outc
 /// The failure of a verb that was stopped.
 #[must_use]
 pub fn interrupted() -> Failure {
-    Failure::new(Kind::Interrupted, "interrupted")
+    Failure::new(Kind::Interrupted, "interrupted").or_in_chinese("已中断")
 }
 
 /// Tells work on other threads that nobody waits for it any more.

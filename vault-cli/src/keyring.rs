@@ -119,12 +119,14 @@ impl Keyring {
             };
             let sealed = keyring.fetch_hashed(&name, &seal.sha256, keyring.scope.suite.seal_len() as u64).await?;
             let info = keyring.scope.grant(n, &seal.author, &signer.card);
-            let secret = signer
-                .custodian
-                .open(&sealed, &info)
-                .map_err(|e| Failure::integrity(format!("the sealed secret of epoch {n} does not open: {e}")))?;
-            let secret = EpochSecret::accept(secret, &keyring.scope, n, &epoch.public)
-                .map_err(|e| Failure::integrity(format!("epoch {n}: {e}")))?;
+            let secret = signer.custodian.open(&sealed, &info).map_err(|e| {
+                Failure::integrity(format!("the sealed secret of epoch {n} does not open: {e}"))
+                    .or_in_chinese(format!("密钥纪元 {n} 的密封密钥无法打开"))
+            })?;
+            let secret = EpochSecret::accept(secret, &keyring.scope, n, &epoch.public).map_err(|e| {
+                Failure::integrity(format!("epoch {n}: {e}"))
+                    .or_in_chinese(format!("密钥纪元 {n} 的密钥不是已签署的那个"))
+            })?;
             keyring.epochs.insert(n, secret);
         }
         if keyring.epochs.is_empty() {
@@ -213,7 +215,11 @@ impl Keyring {
     pub fn epoch(&self, n: u64) -> Outcome<&EpochSecret> {
         self.epochs.get(&n).ok_or_else(|| {
             Failure::refused(format!("epoch {n} is not sealed to this identity"))
-                .hint("a steward who holds it can grant again, which seals every epoch in use")
+                .or_in_chinese(format!("密钥纪元 {n} 未封装给该身份"))
+                .hints(
+                    "a steward who holds it can grant again, which seals every epoch in use",
+                    "持有它的管理者可重新授权，届时封装全部在用的密钥纪元",
+                )
         })
     }
 
@@ -467,6 +473,7 @@ fn check_origin(
 
 fn changed(name: &ObjectName) -> Failure {
     Failure::integrity(format!("object {name} is not what was signed: it was changed, cut short or replaced"))
+        .or_in_chinese(format!("对象 {name} 与所签不符：被更改、截断或替换"))
 }
 
 fn no_grant(session: &Session, signer: &Signer, dataset: &DatasetState) -> Failure {
@@ -475,13 +482,21 @@ fn no_grant(session: &Session, signer: &Signer, dataset: &DatasetState) -> Failu
     let (id, granted) = (dataset.id(), dataset.has_grant(&session.vault, member, at));
     if granted {
         return Failure::refused(format!("{member} has a grant on {id}, but its keys are not sealed to this card"))
-            .hint(format!("a steward can seal them to a new card: `seqvault grant {id} {member}`"));
+            .or_in_chinese(format!("{member} 在 {id} 上有授权，但密钥未封装给本卡片"))
+            .hints(
+                format!("a steward can seal them to a new card: `seqvault grant {id} {member}`"),
+                format!("管理者可封装给新的卡片：`seqvault grant {id} {member}`"),
+            );
     }
-    let why = match dataset.grants().get(member) {
-        None => "never had a grant",
-        Some(g) if g.ends.is_some_and(|ends| ends <= at.time) => "had a grant that has ended",
-        Some(_) => "no longer has a grant",
+    let (why, why_zh) = match dataset.grants().get(member) {
+        None => ("never had a grant", "从未获得授权"),
+        Some(g) if g.ends.is_some_and(|ends| ends <= at.time) => ("had a grant that has ended", "的授权已届满"),
+        Some(_) => ("no longer has a grant", "已无授权"),
     };
     Failure::new(Kind::Refused, format!("{member} {why} on dataset {id}"))
-        .hint(format!("ask a steward of it: `seqvault grant {id} {member}`"))
+        .or_in_chinese(format!("{member} 在数据集 {id} 上{why_zh}"))
+        .hints(
+            format!("ask a steward of it: `seqvault grant {id} {member}`"),
+            format!("请其管理者授权：`seqvault grant {id} {member}`"),
+        )
 }

@@ -67,7 +67,7 @@ fn run(cli: Cli) -> Outcome<()> {
     } else {
         let hint = command.when_interrupted();
         runtime.block_on(interrupt::unless_interrupted(command.run(&globals))).map_err(|failure| match hint {
-            Some(hint) if failure.kind == Kind::Interrupted => failure.hint(hint),
+            Some((en, zh)) if failure.kind == Kind::Interrupted => failure.hints(en, zh),
             _ => failure,
         })
     };
@@ -89,11 +89,20 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
     let wants_json = std::env::args_os().skip(1).take_while(|a| a != "--").any(|a| a == "--json");
     if error.use_stderr() && wants_json {
-        return Err(Failure::usage(error.render().to_string().trim_end()));
+        let said = usage_in_chinese(error).unwrap_or_else(|| error.render().to_string());
+        return Err(Failure::usage(said.trim_end()));
+    }
+    if let Some(said) = usage_in_chinese(error) {
+        output::warn(&said);
+        return Ok(ExitCode::from(Kind::Usage as u8));
     }
     // A closed pipe is no failure worth words.
     let _ = error.print();
     Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8)))
+}
+
+fn usage_in_chinese(error: &clap::Error) -> Option<String> {
+    if settings::help_is_chinese() { zh::usage::say(error) } else { None }
 }
 
 // A panic's payload may quote a secret, so only its place is said.

@@ -82,7 +82,10 @@ pub async fn whole_facts(
 async fn read(session: &Session, keys: &Keys, dataset: &DatasetId, hash: &Digest) -> Outcome<Option<Marks>> {
     let Some(bytes) = keys.read(session, dataset, hash).await? else { return Ok(None) };
     let marks = Marks::parse(&bytes);
-    marks.map(Some).ok_or_else(|| Failure::integrity(format!("what is kept of {dataset} as {hash} is no set of marks")))
+    marks.map(Some).ok_or_else(|| {
+        Failure::integrity(format!("what is kept of {dataset} as {hash} is no set of marks"))
+            .or_in_chinese(format!("随 {dataset} 保存的 {hash} 不是标记集合"))
+    })
 }
 
 impl Known {

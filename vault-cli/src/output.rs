@@ -105,12 +105,12 @@ pub fn report(failure: &Failure, json: bool, lang: Lang) -> u8 {
     }
     if json {
         let value = serde_json::json!({
-            "error": { "kind": failure.kind.name(), "message": failure.say(lang), "hint": failure.hint }
+            "error": { "kind": failure.kind.name(), "message": failure.say(lang), "hint": failure.say_hint(lang) }
         });
         let _ = writeln!(io::stderr().lock(), "{value}");
     } else {
         warn(&format!("seqvault: {}", failure.say(lang)));
-        if let Some(hint) = &failure.hint {
+        if let Some(hint) = failure.say_hint(lang) {
             warn(&format!("  {hint}"));
         }
     }

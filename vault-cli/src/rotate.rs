@@ -91,8 +91,7 @@ pub async fn drive(
             }
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
-        .hint("run the same command again"))
+    Err(crate::session::busy(dataset.id()))
 }
 
 /// Seals a new epoch and appends `epoch-opened`. False if somebody else was first.

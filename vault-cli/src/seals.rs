@@ -10,6 +10,7 @@ use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::dataset::DatasetState;
 use vault_core::ledger::statement::{Body, EpochSeal, Seal, VaultHead};
+use vault_policy::Lang;
 
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
@@ -59,11 +60,14 @@ impl Seals {
         let scope = session.scope(dataset);
         let mut rng = random::system();
         for (member, card) in cards {
-            let record =
-                session.vault.card(card).ok_or_else(|| Failure::not_found(format!("no card {card} in this vault")))?;
-            let sealed = secret
-                .seal_to(&scope, n, &signer.member, &record.card, &mut rng)
-                .map_err(|e| Failure::refused(format!("epoch {n} can't be sealed to {member}: {e}")))?;
+            let record = session.vault.card(card).ok_or_else(|| {
+                Failure::not_found(format!("no card {card} in this vault"))
+                    .or_in_chinese(format!("本保险库没有卡片 {card}"))
+            })?;
+            let sealed = secret.seal_to(&scope, n, &signer.member, &record.card, &mut rng).map_err(|e| {
+                Failure::refused(format!("epoch {n} can't be sealed to {member}: {e}"))
+                    .or_in_chinese(format!("密钥纪元 {n} 无法封装给 {member}"))
+            })?;
             self.0.push(Sealed {
                 dataset: dataset.clone(),
                 epoch: n,
@@ -180,7 +184,11 @@ impl Seals {
     pub async fn withdraw(&self, session: &Session) {
         for sealed in &self.0 {
             if let Err(failure) = session.client.withdraw(&sealed.name()).await {
-                crate::output::warn(&format!("seqvault: an unused seal remains, run `seqvault doctor`: {failure}"));
+                let why = failure.say(session.lang);
+                crate::output::warn(&match session.lang {
+                    Lang::En => format!("seqvault: an unused seal remains, run `seqvault doctor`: {why}"),
+                    Lang::Zh => format!("seqvault：留有未使用的密封密钥，请运行 `seqvault doctor`：{why}"),
+                });
                 return;
             }
         }

@@ -21,10 +21,11 @@ use vault_core::ledger::seen::SeenLedger;
 use vault_core::ledger::statement::{Body, SignError, Statement, VaultHead};
 use vault_core::ledger::vault::VaultState;
 use vault_keys::custodian::Custodian;
+use vault_policy::Lang;
 
 use crate::client::{Append, Client};
 use crate::clock;
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Kind, Outcome, zh};
 use crate::settings::Globals;
 use crate::state::{Known, StateFolder};
 
@@ -37,6 +38,8 @@ pub struct Session {
     pub client: Arc<dyn Client>,
     /// The vault ledger's state.
     pub vault: VaultState,
+    /// The reader's language, for what is said on the way.
+    pub lang: Lang,
     state: StateFolder,
     known: Known,
     /// Whether reads remember what they saw.
@@ -132,14 +135,14 @@ impl Session {
         let entries = client.entries(&LedgerId::Vault, 0).await?;
         let id = vault_id(&entries, client.location())?;
         if let Some(claimed) = claimed.filter(|claimed| *claimed != id) {
-            return Err(Failure::integrity(format!(
-                "{} says that it holds vault {claimed}, and shows vault {id}",
-                client.location()
-            )));
+            let at = client.location();
+            return Err(Failure::integrity(format!("{at} says that it holds vault {claimed}, and shows vault {id}"))
+                .or_in_chinese(format!("{at} 称持有保险库 {claimed}，所示却为保险库 {id}")));
         }
         let known = recognise(&state, client.location(), &id)?;
         let vault = fold_vault(client.as_ref(), &id, &entries).await?;
         let mut session = Self::of(client, state, known, vault);
+        session.lang = globals.lang();
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -149,6 +152,7 @@ impl Session {
         Self {
             client,
             vault,
+            lang: Lang::En,
             state,
             known,
             remembers: true,
@@ -236,7 +240,8 @@ impl Session {
         let found = self.listed(id).await?;
         found.ok_or_else(|| {
             Failure::not_found(format!("there is no dataset {id} in {}", self.client.location()))
-                .hint("`seqvault dataset list` shows those there are")
+                .or_in_chinese(format!("{} 中没有数据集 {id}", self.client.location()))
+                .hints("`seqvault dataset list` shows those there are", "`seqvault dataset list` 列出现有的数据集")
         })
     }
 
@@ -250,13 +255,17 @@ impl Session {
         let entries = self.client.entries(&ledger, 0).await?;
         if entries.is_empty() {
             if self.known.pins.contains_key(&ledger.to_string()) {
-                return Err(Failure::integrity(format!("dataset {id} was seen before and is gone")));
+                return Err(Failure::integrity(format!("dataset {id} was seen before and is gone"))
+                    .or_in_chinese(format!("数据集 {id} 曾见过，现已不在")));
             }
             return Ok(None);
         }
-        let cited = entries.iter().flat_map(|stored| cited_by(stored)).collect();
+        let cited: BTreeSet<Digest> = entries.iter().flat_map(|stored| cited_by(stored)).collect();
         let exposures = self.exposures_of(&cited).await?;
-        self.refresh().await?;
+        // Behind exposure ledgers the vault ledger was read just now.
+        if cited.is_empty() {
+            self.refresh().await?;
+        }
         let mut state = DatasetState::fold(&self.vault, &exposures, id, &entries).map_err(|e| creation(id, e))?;
         if matches!(state.stop(), Some(Stop::Fork { .. })) {
             let entries = self.client.single_entries(&ledger, 0).await?;
@@ -316,7 +325,7 @@ impl Session {
                 Ok(Some(state)) => match state.stop() {
                     Some(stop) => {
                         let failure = Failure::from(stop.clone());
-                        crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
+                        self.leave_out(&id, &failure);
                     }
                     None => states.push(state),
                 },
@@ -325,12 +334,20 @@ impl Session {
                     // What nobody ever saw may be rubbish, and takes nothing away from what was asked for.
                     let was_seen = self.was_seen(&LedgerId::Dataset(id.clone())).await?;
                     self.left_out += usize::from(was_seen);
-                    crate::output::warn(&format!("seqvault: dataset {id} is left out: {failure}"));
+                    self.leave_out(&id, &failure);
                 }
                 Err(failure) => return Err(failure),
             }
         }
         Ok(states)
+    }
+
+    fn leave_out(&self, id: &DatasetId, failure: &Failure) {
+        let why = failure.say(self.lang);
+        crate::output::warn(&match self.lang {
+            Lang::En => format!("seqvault: dataset {id} is left out: {why}"),
+            Lang::Zh => format!("seqvault：已略过数据集 {id}：{why}"),
+        });
     }
 
     /// Whether [`Session::datasets`] had all there are, as far as this machine knows. A fork is no reason: everybody sees it.
@@ -342,7 +359,9 @@ impl Session {
             return Ok(());
         }
         let said = "some datasets are not as they were seen or signed, and were left out; all else is done";
-        Err(Failure::integrity(said).hint("`seqvault verify` names them: ask an officer"))
+        Err(Failure::integrity(said)
+            .or_in_chinese("部分数据集与所见或所签不符，已略过；其余均已完成")
+            .hints("`seqvault verify` names them: ask an officer", "`seqvault verify` 列出这些数据集：请询问管理员"))
     }
 
     /// Whether a ledger was there once, as far as this machine knows: it was seen here, or stands in the newest `seen`. Of what was not, nobody
@@ -367,14 +386,19 @@ impl Session {
     /// # Errors
     /// If the card is nobody's, or no longer current.
     pub fn member_of(&self, card: &Card) -> Outcome<MemberId> {
-        let hint = "an officer enrols cards with `seqvault member add`";
         let record = self.vault.card(card.id()).ok_or_else(|| {
-            Failure::refused(format!("this identity ({}) is not enrolled in the vault", card.fingerprint())).hint(hint)
+            Failure::refused(format!("this identity ({}) is not enrolled in the vault", card.fingerprint()))
+                .or_in_chinese(format!("该身份（{}）未在保险库中登记", card.fingerprint()))
+                .hints(
+                    "an officer enrols cards with `seqvault member add`",
+                    "由管理员以 `seqvault member add` 登记卡片",
+                )
         })?;
         if self.vault.is_current_card(card.id(), &record.member, self.vault.last_seq()) {
             Ok(record.member.clone())
         } else {
-            Err(Failure::refused(format!("this identity's card was retired, or its member {} was", record.member)))
+            Err(Failure::refused(format!("this identity's card was retired, or its member {} was", record.member))
+                .or_in_chinese(format!("该身份的卡片或其成员 {} 已停用", record.member)))
         }
     }
 
@@ -436,7 +460,7 @@ impl Session {
                 }
             }
         }
-        Err(busy("the vault ledger"))
+        Err(busy(LedgerId::Vault))
     }
 
     /// Appends a statement to a dataset's ledger, once. After [`Landed::Lost`] the state is fresh: decide again.
@@ -530,7 +554,7 @@ impl Session {
                 return Ok((seq, hash));
             }
         }
-        Err(busy(dataset.id().as_str()))
+        Err(busy(dataset.id()))
     }
 
     /// Whether the fold would take a statement now, without writing anything.
@@ -595,7 +619,12 @@ impl Session {
                 crate::output::time(head),
                 crate::output::time(now)
             ))
-            .hint("set this machine's clock"));
+            .or_in_chinese(format!(
+                "保险库最新条目的时间为 {}，晚于本机时钟（{}）",
+                crate::output::time(head),
+                crate::output::time(now)
+            ))
+            .hints("set this machine's clock", "请校准本机时钟"));
         }
         if now.saturating_sub(head) > self.vault.head_age() {
             return Err(Failure::refused(format!(
@@ -603,7 +632,15 @@ impl Session {
                 crate::output::time(head),
                 self.vault.head_age() / 86_400
             ))
-            .hint("this may be an old copy. An officer renews the vault by running `seqvault doctor --repair`; also check this machine's clock"));
+            .or_in_chinese(format!(
+                "保险库最新条目的时间为 {}，超过本保险库封装所允许的 {} 天",
+                crate::output::time(head),
+                self.vault.head_age() / 86_400
+            ))
+            .hints(
+                "this may be an old copy. An officer renews the vault by running `seqvault doctor --repair`; also check this machine's clock",
+                "这可能是旧的副本。由管理员运行 `seqvault doctor --repair` 更新；并请检查本机时钟",
+            ));
         }
         self.check_seen(dataset).await
     }
@@ -694,7 +731,11 @@ impl Session {
             Err(failure) if failure.kind == Kind::Integrity => Err(failure),
             Err(failure) => {
                 self.remembers = false;
-                crate::output::warn(&format!("seqvault: what was seen can't be remembered: {failure}"));
+                let why = failure.say(self.lang);
+                crate::output::warn(&match self.lang {
+                    Lang::En => format!("seqvault: what was seen can't be remembered: {why}"),
+                    Lang::Zh => format!("seqvault：无法记录所见：{why}"),
+                });
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -709,15 +750,19 @@ pub fn deleted(dataset: &DatasetState) -> Option<Failure> {
     let (id, by, when) = (dataset.id(), &deletion.author, crate::output::time(deletion.time));
     let why = if deletion.reason.is_empty() { String::new() } else { format!(": {}", deletion.reason) };
     let failure = Failure::refused(format!("dataset {id} was deleted by {by} at {when}{why}"));
-    Some(failure.or_in_chinese(format!("数据集 {id} 已由 {by} 于 {when} 删除{why}")).hint(format!(
-        "its ledger stays: `seqvault log {id}` shows what was done with it, `seqvault dataset show {id}` who had it"
-    )))
+    Some(failure.or_in_chinese(format!("数据集 {id} 已由 {by} 于 {when} 删除{why}")).hints(
+        format!(
+            "its ledger stays: `seqvault log {id}` shows what was done with it, `seqvault dataset show {id}` who had it"
+        ),
+        format!("其账本保留：`seqvault log {id}` 显示其经过，`seqvault dataset show {id}` 显示曾授权给谁"),
+    ))
 }
 
 /// The vault id that a ledger claims: the hash of its first entry.
 fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
     let first = entries.first().ok_or_else(|| {
         Failure::not_found(format!("{location} has no genesis: the vault was not finished, or is not one"))
+            .or_in_chinese(format!("{location} 没有创始条目：保险库未建完，或不是保险库"))
     })?;
     Ok(VaultId(entry_hash(None, first).0))
 }
@@ -727,7 +772,12 @@ fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
 /// # Errors
 /// If the genesis is not that vault's, or the single entries can't be read.
 pub async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
-    let fold = |entries: &[Bytes]| VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()));
+    let fold = |entries: &[Bytes]| {
+        VaultState::fold(id, entries).map_err(|e| {
+            Failure::integrity(e.to_string())
+                .or_in_chinese("保险库账本的第 0 条不是本保险库的有效创始条目：属于其他保险库，或被更改")
+        })
+    };
     let state = fold(entries)?;
     if matches!(state.stop(), Some(Stop::Fork { .. })) {
         return fold(&client.single_entries(&LedgerId::Vault, 0).await?);
@@ -745,31 +795,40 @@ fn recognise(state: &StateFolder, location: &str, id: &VaultId) -> Outcome<Known
         && other != *id
     {
         return Err(Failure::integrity(format!("{location} held vault {other} before and holds vault {id} now"))
-            .hint("if it was moved on purpose, join it again with an invitation"));
+            .or_in_chinese(format!("{location} 此前为保险库 {other}，现为保险库 {id}"))
+            .hints("if it was moved on purpose, join it again with an invitation", "若系有意迁移，请凭邀请重新加入"));
     }
     state.known(id)?.ok_or_else(|| stranger(state, location, id))
 }
 
 fn stranger(state: &StateFolder, location: &str, id: &VaultId) -> Failure {
-    Failure::refused(format!("vault {id} at {location} is not known on this machine")).hint(format!(
-        "join it first, with the invitation of its officer: `seqvault join INVITATION` (state: {})",
-        state.path().display()
-    ))
+    Failure::refused(format!("vault {id} at {location} is not known on this machine"))
+        .or_in_chinese(format!("本机未加入过位于 {location} 的保险库 {id}"))
+        .hints(
+            format!(
+                "join it first, with the invitation of its officer: `seqvault join INVITATION` (state: {})",
+                state.path().display()
+            ),
+            format!("请先凭管理员的邀请加入：`seqvault join INVITATION`（状态目录：{}）", state.path().display()),
+        )
 }
 
 fn creation(id: &DatasetId, error: CreationError) -> Failure {
-    Failure::integrity(format!("dataset {id}: {error}"))
+    Failure::integrity(format!("dataset {id}: {error}")).or_in_chinese(format!("数据集 {id}：{}", zh::creation(&error)))
 }
 
 fn behind(ledger: &LedgerId, seq: u64) -> Failure {
     Failure::integrity(format!(
         "ledger {ledger} is behind entry {seq}, which an officer has seen: this is an old or changed copy"
     ))
+    .or_in_chinese(format!("账本 {ledger} 落后于管理员见过的第 {seq} 条：这是旧的或被更改的副本"))
 }
 
-fn busy(what: &str) -> Failure {
+/// The failure of whoever lost a ledger's next place too often.
+pub fn busy(what: impl core::fmt::Display) -> Failure {
     Failure::new(Kind::Conflict, format!("{what}: others were first {ATTEMPTS} times"))
-        .hint("run the same command again")
+        .or_in_chinese(format!("{what}：{ATTEMPTS} 次均被他人抢先"))
+        .again()
 }
 
 /// Whether the fold, having read entry `seq`, applied it. A fold that stopped has not read it.
@@ -777,7 +836,9 @@ fn accepted(judged: &[Judged], seq: u64, body: &Body) -> Outcome<()> {
     match usize::try_from(seq).ok().and_then(|i| judged.get(i)).map(|j| j.verdict) {
         Some(Verdict::Applied) => Ok(()),
         Some(Verdict::Void(why)) => Err(refused(body, why)),
-        _ => Err(Failure::integrity("the ledger stopped before this statement")),
+        _ => {
+            Err(Failure::integrity("the ledger stopped before this statement").or_in_chinese("账本在该声明之前已中断"))
+        }
     }
 }
 
@@ -788,13 +849,19 @@ fn decided_at(body: &Body) -> Option<u64> {
 }
 
 fn refused(body: &Body, why: &str) -> Failure {
-    Failure::refused(format!("`{}` would not count: {why}", body.kind()))
+    Failure::refused(format!("`{}` would not count: {why}", body.kind())).or_in_chinese(format!(
+        "`{}` 不会生效：{}",
+        body.kind(),
+        zh::reason(why)
+    ))
 }
 
 fn sign(signer: &Signer, statement: &Statement) -> Outcome<Vec<u8>> {
     statement.sign(|pae| signer.custodian.sign(pae)).map_err(|e| match e {
-        SignError::Key(error) => Failure::new(Kind::Identity, error.to_string()),
-        SignError::TooLong => Failure::usage("the statement would be longer than 16 MiB"),
-        other => Failure::usage(other.to_string()),
+        SignError::Key(error) => Failure::new(Kind::Identity, error.to_string()).or_in_chinese("身份的密钥无法签名"),
+        SignError::TooLong => {
+            Failure::usage("the statement would be longer than 16 MiB").or_in_chinese("该声明将超过 16 MiB")
+        }
+        other => Failure::usage(other.to_string()).or_in_chinese("该声明不合规定"),
     })
 }

@@ -11,7 +11,7 @@ use vault_keys::identity::UnlockError;
 use vault_keys::passphrase::{Passphrase, PassphraseError};
 use vault_policy::{Lang, Pack};
 
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Kind, Outcome, zh};
 use crate::interrupt;
 use crate::output::{self, Output};
 use crate::state::StateFolder;
@@ -93,6 +93,7 @@ pub struct Unlocker {
     identity: Option<PathBuf>,
     descriptor: Option<u32>,
     variable: Option<String>,
+    lang: Lang,
     unlocked: Unlocked,
 }
 
@@ -109,7 +110,7 @@ impl Unlocker {
         }
         let path = identity_path(self.identity.as_deref())?;
         let source = PassphraseSource::of(self.descriptor, self.variable.as_deref());
-        let (_, opened) = with_passphrase(&path, source, |passphrase| file::unlock(&path, passphrase))?;
+        let (_, opened) = with_passphrase(&path, source, self.lang, |passphrase| file::unlock(&path, passphrase))?;
         let custodian: Arc<dyn Custodian> = Arc::new(opened);
         *unlocked = Some(Arc::clone(&custodian));
         Ok(custodian)
@@ -165,10 +166,11 @@ impl Globals {
     /// # Errors
     /// If none is named.
     pub fn location(&self) -> Outcome<&str> {
-        self.vault
-            .as_deref()
-            .filter(|location| !location.is_empty())
-            .ok_or_else(|| Failure::usage("which vault?").hint("name it with --vault, or set SEQVAULT"))
+        self.vault.as_deref().filter(|location| !location.is_empty()).ok_or_else(|| {
+            Failure::usage("which vault?")
+                .or_in_chinese("未指明保险库")
+                .hints("name it with --vault, or set SEQVAULT", "请以 --vault 指明，或设置 SEQVAULT")
+        })
     }
 
     /// The identity file: the one named, or `$XDG_CONFIG_HOME/seqvault/identity`, or `~/.config/seqvault/identity`.
@@ -203,6 +205,7 @@ impl Globals {
             identity: self.identity.clone(),
             descriptor: self.passphrase_fd,
             variable: self.passphrase_env.clone(),
+            lang: self.lang(),
             unlocked: self.unlocked.clone(),
         }
     }
@@ -290,7 +293,10 @@ fn identity_path(given: Option<&Path>) -> Outcome<PathBuf> {
     let base =
         set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")));
     base.map(|b| b.join("seqvault/identity")).ok_or_else(|| {
-        Failure::usage("which identity? HOME is not set").hint("name its file with --identity or SEQVAULT_IDENTITY")
+        Failure::usage("which identity? HOME is not set").or_in_chinese("未指明身份：HOME 未设置").hints(
+            "name its file with --identity or SEQVAULT_IDENTITY",
+            "请以 --identity 或 SEQVAULT_IDENTITY 指明其文件",
+        )
     })
 }
 
@@ -302,18 +308,26 @@ fn identity_path(given: Option<&Path>) -> Outcome<PathBuf> {
 pub fn with_passphrase<T>(
     path: &Path,
     source: PassphraseSource<'_>,
+    lang: Lang,
     mut unlock: impl FnMut(&Passphrase) -> Result<T, FileError>,
 ) -> Outcome<(Passphrase, T)> {
     // Nobody is asked for the passphrase of a file that can't be used.
     let identity = file::read(path).map_err(|e| identity_failure(path, e))?;
-    let question = format!("Passphrase of {}: ", output::printable(&describe(path, identity.card())));
+    let whose = output::printable(&describe(path, identity.card()));
+    let question = match lang {
+        Lang::En => format!("Passphrase of {whose}: "),
+        Lang::Zh => format!("{whose} 的口令："),
+    };
     let mut tries = if source == PassphraseSource::Terminal { TRIES } else { 1 };
     loop {
         let passphrase = source.read(&question)?;
         tries -= 1;
         match unlock(&passphrase) {
             Err(FileError::Unlock(UnlockError::WrongPassphrase)) if tries > 0 => {
-                output::warn("wrong passphrase; once more");
+                output::warn(match lang {
+                    Lang::En => "wrong passphrase; once more",
+                    Lang::Zh => "口令错误，请再输入一次",
+                });
             }
             Err(error) => return Err(identity_failure(path, error)),
             Ok(unlocked) => return Ok((passphrase, unlocked)),
@@ -324,29 +338,42 @@ pub fn with_passphrase<T>(
 /// What is wrong with an identity file, in words.
 #[must_use]
 pub fn identity_failure(path: &Path, error: FileError) -> Failure {
-    let hint = match &error {
+    let (hint, hint_zh) = match &error {
         FileError::Io { path, error } if error.kind() != io::ErrorKind::NotFound => return Failure::file(path, error),
-        FileError::Io { .. } => "make one with `seqvault identity new`, or name another with --identity",
-        FileError::Permissions(_) => "others may have copied it. If not, `chmod 600` makes it yours alone",
-        FileError::Exists(_) => "an identity is never overwritten: take another name",
-        FileError::Identity(_) => "restore the file from a copy; without it nothing that was sealed to it opens",
-        FileError::Unlock(UnlockError::WrongPassphrase) => "nothing was changed",
-        _ => "",
+        FileError::Io { .. } => (
+            "make one with `seqvault identity new`, or name another with --identity",
+            "请以 `seqvault identity new` 新建，或以 --identity 指明其他身份",
+        ),
+        FileError::Permissions(_) => (
+            "others may have copied it. If not, `chmod 600` makes it yours alone",
+            "他人可能已复制。若未被复制，`chmod 600` 可使其仅供本人使用",
+        ),
+        FileError::Exists(_) => ("an identity is never overwritten: take another name", "身份文件从不覆盖：请另取名称"),
+        FileError::Identity(_) => (
+            "restore the file from a copy; without it nothing that was sealed to it opens",
+            "请从副本恢复该文件；没有它，封装给它的内容均无法打开",
+        ),
+        FileError::Unlock(UnlockError::WrongPassphrase) => ("nothing was changed", "未作任何更改"),
+        _ => ("", ""),
     };
     let kind = if matches!(error, FileError::Exists(_)) { Kind::Conflict } else { Kind::Identity };
+    let failure = Failure::new(kind, error.to_string()).or_in_chinese(zh::identity(&error));
     let failure = match &error {
-        FileError::Identity(_) | FileError::Unlock(_) => Failure::new(kind, error.to_string()).at(path.display()),
-        _ => Failure::new(kind, error.to_string()),
+        FileError::Identity(_) | FileError::Unlock(_) => failure.at(path.display()),
+        _ => failure,
     };
-    if hint.is_empty() { failure } else { failure.hint(hint) }
+    if hint.is_empty() { failure } else { failure.hints(hint, hint_zh) }
 }
 
 fn passphrase_failure(error: PassphraseError) -> Failure {
+    let failure = || Failure::new(Kind::Identity, error.to_string()).or_in_chinese(zh::passphrase(&error));
     match &error {
         PassphraseError::Io(e) if e.kind() == io::ErrorKind::Interrupted => interrupt::interrupted(),
-        PassphraseError::Io(_) => Failure::new(Kind::Identity, error.to_string())
-            .hint("there may be no terminal to ask at: give it with --passphrase-fd or --passphrase-env"),
-        _ => Failure::new(Kind::Identity, error.to_string()),
+        PassphraseError::Io(_) => failure().hints(
+            "there may be no terminal to ask at: give it with --passphrase-fd or --passphrase-env",
+            "可能没有可供输入的终端：请用 --passphrase-fd 或 --passphrase-env 提供",
+        ),
+        _ => failure(),
     }
 }
 

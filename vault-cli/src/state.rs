@@ -42,7 +42,8 @@ impl StateFolder {
         });
         base.map(|b| Self(b.join("seqvault"))).ok_or_else(|| {
             Failure::usage("no folder for seqvault's state: HOME is not set")
-                .hint("name one with --state or SEQVAULT_STATE")
+                .or_in_chinese("没有 seqvault 的状态目录：HOME 未设置")
+                .hints("name one with --state or SEQVAULT_STATE", "请以 --state 或 SEQVAULT_STATE 指定")
         })
     }
 
@@ -111,7 +112,8 @@ impl StateFolder {
                     "ledger {ledger}: another command on this machine was shown another entry {}",
                     pin.seq
                 ))
-                .hint("two views of one vault are shown: ask an officer"));
+                .or_in_chinese(format!("账本 {ledger}：本机的另一命令所见的第 {} 条与此不同", pin.seq))
+                .hints("two views of one vault are shown: ask an officer", "同一保险库有两种所示：请询问管理员"));
             }
             if pin.seq >= place.seq || *was_cut {
                 *place = *pin;
@@ -164,7 +166,11 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Outcome<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
             Failure::new(Kind::Storage, format!("{} is damaged: {e}", path.display()))
-                .hint("restore it from a backup, or delete it and join the vault again with an invitation")
+                .or_in_chinese(format!("{} 已损坏", path.display()))
+                .hints(
+                    "restore it from a backup, or delete it and join the vault again with an invitation",
+                    "请从备份恢复，或将其删除后凭邀请重新加入",
+                )
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::file(path, &e)),

@@ -9,6 +9,7 @@ use vault_core::ids::{CardId, DatasetId, Digest, MemberId};
 use vault_core::layout::ObjectName;
 use vault_core::ledger::statement::{Body, Seal, SubjectKeySet};
 use vault_core::subject::{KeptError, MAX_KEPT, SubjectKey, generation_of};
+use vault_policy::Lang;
 use zeroize::Zeroizing;
 
 use crate::client::failed;
@@ -64,7 +65,7 @@ impl Keys {
             let sealed = match session.client.get(&name, max).await {
                 Ok(sealed) if sha256(&sealed) == seal.sha256.0 => sealed,
                 Ok(_) | Err(StoreError::NotFound | StoreError::Length) => {
-                    left_out(generation, &set.author, "it is not what was signed");
+                    left_out(generation, &set.author, ("it is not what was signed", "与所签不符"), session.lang);
                     continue;
                 }
                 Err(e) => return Err(failed(&name)(e)),
@@ -72,7 +73,7 @@ impl Keys {
             let info = scope(session).subject_key(generation, &set.author, &signer.card);
             match signer.custodian.open(&sealed, &info) {
                 Ok(secret) => drop(keys.insert(generation, SubjectKey::accept(secret))),
-                Err(e) => left_out(generation, &set.author, &e.to_string()),
+                Err(e) => left_out(generation, &set.author, (&e.to_string(), "无法打开"), session.lang),
             }
         }
         Ok(Self(keys))
@@ -118,7 +119,7 @@ impl Keys {
         }
         let stored = key
             .keep(&session.scope(dataset), generation, plain, &mut random::system())
-            .map_err(|e| Failure::usage(e.to_string()))?;
+            .map_err(|e| Failure::usage(e.to_string()).or_in_chinese("所保存的内容超过 16 MiB"))?;
         match session.client.put_new(&name, Bytes::from(stored)).await {
             Ok(()) => Ok(hash),
             // Another steward kept the same: other bytes, one content.
@@ -135,14 +136,22 @@ impl Keys {
         hash: Digest,
         name: &ObjectName,
     ) -> Outcome<Digest> {
-        let hint =
-            "somebody else put it there: whoever keeps the store removes the object, then run the same command again";
-        match self.read(session, dataset, &hash).await.map_err(|failure| failure.hint(hint))? {
+        let hint = |failure: Failure| {
+            failure.hints(
+                "somebody else put it there: whoever keeps the store removes the object, then run the same command again",
+                "该对象由他人放置：请保管存储者将其移除，再运行同一命令",
+            )
+        };
+        match self.read(session, dataset, &hash).await.map_err(hint)? {
             Some(_) => Ok(hash),
             None => Err(Failure::refused(format!(
                 "{name}: what lies there is kept under a key that is not sealed to this card"
             ))
-            .hint("another steward shares the key: `seqvault subjects share`")),
+            .or_in_chinese(format!("{name}：该处的内容以未封装给本卡片的密钥保存"))
+            .hints(
+                "another steward shares the key: `seqvault subjects share`",
+                "请由其他管理者共享密钥：`seqvault subjects share`",
+            )),
         }
     }
 
@@ -162,7 +171,9 @@ impl Keys {
             Err(StoreError::NotFound) => return Ok(None),
             Err(e) => return Err(failed(&name)(e)),
         };
-        let wrong = |e: KeptError| Failure::integrity(format!("{name}: {e}"));
+        let wrong = |e: KeptError| {
+            Failure::integrity(format!("{name}: {e}")).or_in_chinese(format!("{name}：其内容与名称不符，或无法打开"))
+        };
         let generation = generation_of(&stored).map_err(wrong)?;
         let scope = session.scope(dataset);
         if let Some(key) = self.0.get(&generation) {
@@ -196,7 +207,8 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
     let at = session.vault.last_seq();
     if !session.vault.keeps_subjects(&signer.member, at) {
         return Err(Failure::refused(format!("{} may not share the subject key", signer.member))
-            .hint("stewards and creators can"));
+            .or_in_chinese(format!("{} 无权共享主体密钥", signer.member))
+            .hints("stewards and creators can", "管理者和创建者可以"));
     }
     let mut rng = random::system();
     let (opened, made) = if fresh || session.vault.subject_key_generation() == 0 {
@@ -213,14 +225,17 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
     let vault = scope(session);
     let mut seals = BTreeMap::new();
     for (member, card) in keepers(session) {
-        let record =
-            session.vault.card(&card).ok_or_else(|| Failure::not_found(format!("no card {card} in this vault")))?;
+        let record = session.vault.card(&card).ok_or_else(|| {
+            Failure::not_found(format!("no card {card} in this vault"))
+                .or_in_chinese(format!("本保险库没有卡片 {card}"))
+        })?;
         if member != signer.member && !had_it(session, generation, &member, card) {
             say_new_card(&member, &record.card);
         }
-        let sealed = key
-            .seal_to(&vault, generation, &signer.member, &record.card, &mut rng)
-            .map_err(|e| Failure::refused(format!("the subject key can't be sealed to {member}: {e}")))?;
+        let sealed = key.seal_to(&vault, generation, &signer.member, &record.card, &mut rng).map_err(|e| {
+            Failure::refused(format!("the subject key can't be sealed to {member}: {e}"))
+                .or_in_chinese(format!("主体密钥无法封装给 {member}"))
+        })?;
         let seal = Seal { card, member, sha256: Digest(sha256(&sealed)) };
         let name = name_of(generation, &seal);
         session.client.put_new(&name, Bytes::from(sealed)).await.map_err(failed(&name))?;
@@ -241,7 +256,8 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
             }
             if failure.message.contains("not the next generation") {
                 return Err(Failure::new(Kind::Conflict, "another steward has shared the subject key meanwhile")
-                    .hint("run the same command again"));
+                    .or_in_chinese("其间其他管理者已共享主体密钥")
+                    .again());
             }
             Err(failure)
         }
@@ -258,13 +274,17 @@ fn name_of(generation: u64, seal: &Seal) -> ObjectName {
     ObjectName::SubjectSeal { generation, member: seal.member.clone(), card: seal.card, hash: seal.sha256 }
 }
 
-fn left_out(generation: u64, author: &MemberId, why: &str) {
-    crate::output::warn(&format!(
-        "seqvault: generation {generation} of the subject key, by {author}, does not open and is left out: {why}"
-    ));
+fn left_out(generation: u64, author: &MemberId, (why, why_zh): (&str, &str), lang: Lang) {
+    crate::output::warn(&match lang {
+        Lang::En => format!(
+            "seqvault: generation {generation} of the subject key, by {author}, does not open and is left out: {why}"
+        ),
+        Lang::Zh => format!("seqvault：已略过 {author} 所设的第 {generation} 代主体密钥：{why_zh}"),
+    });
 }
 
 fn not_shared() -> Failure {
     Failure::refused("the vault's subject key is not sealed to this card")
-        .hint("another steward shares it: `seqvault subjects share`")
+        .or_in_chinese("保险库的主体密钥未封装给本卡片")
+        .hints("another steward shares it: `seqvault subjects share`", "请由其他管理者共享：`seqvault subjects share`")
 }

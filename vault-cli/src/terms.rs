@@ -251,10 +251,13 @@ pub fn find<'a>(
     let matches: Vec<_> = proposals.filter(|(hash, _)| hash.to_string().starts_with(text)).collect();
     match matches.as_slice() {
         [(hash, proposal)] if text.len() >= 8 => Ok((**hash, *proposal)),
-        [_] => Err(Failure::usage("name at least eight digits of the proposal's hash")),
+        [_] => Err(Failure::usage("name at least eight digits of the proposal's hash")
+            .or_in_chinese("请至少写明提案散列值的八位")),
         [] => Err(Failure::not_found(format!("{ledger} has no proposal {text}"))
-            .hint("`seqvault waiting` lists those that wait")),
-        _ => Err(Failure::usage(format!("several proposals of {ledger} begin with {text}"))),
+            .or_in_chinese(format!("{ledger} 没有提案 {text}"))
+            .hints("`seqvault waiting` lists those that wait", "`seqvault waiting` 列出待批准的提案")),
+        _ => Err(Failure::usage(format!("several proposals of {ledger} begin with {text}"))
+            .or_in_chinese(format!("{ledger} 有多个提案以 {text} 开头"))),
     }
 }
 

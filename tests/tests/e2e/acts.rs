@@ -384,6 +384,48 @@ fn half_a_copy_of_a_pack_stops_nothing_and_is_healed() {
     assert_eq!(std::fs::read(&kept).unwrap(), whole);
 }
 
+/// The store fails before it has the proposal or the act, or after: the file stays, and the same commands finish it.
+#[test]
+fn terms_stay_when_the_store_fails_and_the_act_is_done_with_them() {
+    const STORAGE: i32 = 8;
+    let of = two_persons();
+    let terms = "run-1-delete.terms.json";
+    let propose = ["propose", "dataset", "delete", "run-1", "--reason", "over"];
+    let act = ["dataset", "delete", "run-1", "--confirm", "run-1", "--terms", terms];
+    for fault in [Fault::Before(1), Fault::After(1)] {
+        let world = of.copy();
+        let [lab, dora] = ["lab", "dora"].map(|name| world.person(name));
+        let said = lab.disturbed(fault, &propose).fails(STORAGE);
+        assert!(said.contains("may have been proposed all the same") && said.contains(terms), "{fault:?}: {said}");
+        let kept = std::fs::read(world.path(terms)).unwrap();
+        let waits = lab.ok(&["waiting"]).as_array().unwrap().len();
+        assert_eq!(waits, usize::from(matches!(fault, Fault::After(_))), "{fault:?}");
+        if waits == 0 {
+            // As it was told to: the file that nothing waits for goes, and it is proposed again.
+            lab.fails(6, &propose);
+            std::fs::remove_file(world.path(terms)).unwrap();
+            lab.ok(&propose);
+            assert_eq!(std::fs::read(world.path(terms)).unwrap(), kept);
+        }
+        // An approval that may not have landed is given again, or was.
+        dora.disturbed(fault, &["approve", "--terms", terms]).fails(STORAGE);
+        match fault {
+            Fault::Before(_) => drop(dora.ok(&["approve", "--terms", terms])),
+            Fault::After(_) => {
+                assert!(dora.fails(REFUSED, &["approve", "--terms", terms]).contains("approved it already"));
+            }
+        }
+        lab.disturbed(fault, &act).fails(STORAGE);
+        assert_eq!(std::fs::read(world.path(terms)).unwrap(), kept, "{fault:?}");
+        let is_said = lab.ok(&["dataset", "show", "run-1"])["deleted"] == true;
+        assert_eq!(is_said, matches!(fault, Fault::After(_)));
+        lab.ok(&act);
+        let held = |name: &String| ["packs/run-1/", "epochs/run-1/"].iter().any(|start| name.starts_with(start));
+        assert!(!world.objects().keys().any(held), "{fault:?}");
+        assert_eq!(lab.ok(&["verify", "--data"])["sound"], true);
+    }
+}
+
 #[test]
 fn a_refusal_at_the_append_is_said_in_the_readers_language() {
     let gated = Gated::of(&approved(), &foreign(), &[]);

@@ -265,5 +265,12 @@ fn a_look_reads_what_it_rests_on_however_many_datasets_there_are() {
     // Afterwards its dataset cites one of them.
     let shown = calls(&gated.lab, &["ls", RUN]);
     assert_eq!(shown.iter().filter(|line| line.contains("exposure/")).count(), 1, "{shown:?}");
+    // The vault ledger is read as it is opened, and once behind the last ledger that has to be older, whether that is the dataset's own or one that it
+    // cites.
+    for read in [&few[0], &few[1], &shown] {
+        let of_vault: Vec<usize> =
+            (0..).zip(read.iter()).filter(|(_, line)| *line == "entries vault").map(|(at, _)| at).collect();
+        assert_eq!(of_vault, [0, read.len() - 1], "{read:?}");
+    }
     let _: Value = gated.officer.ok(&["decide", OTHER, "anna", "--facts", "grant.toml"]);
 }

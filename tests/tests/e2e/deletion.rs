@@ -161,6 +161,64 @@ fn a_deletion_takes_the_second_signature_that_the_genesis_asks_for() {
     assert!(lab.ok(&["waiting"]).as_array().unwrap().is_empty());
 }
 
+/// Between the approval and the act, and between the look and the statement: what comes is either nothing that is deleted, or stops it.
+#[test]
+fn a_deletion_whose_dataset_goes_on_before_it_is_stated_takes_nothing_that_nobody_approved() {
+    let of = two_persons();
+    of.person("lab").ok(&["propose", "dataset", "delete", "run-1", "--reason", "over"]);
+    of.person("dora").ok(&["approve", "--terms", "run-1-delete.terms.json"]);
+    let act = ["dataset", "delete", "run-1", "--confirm", "run-1", "--terms", "run-1-delete.terms.json"];
+    // The head has moved on since, and all that would be deleted was there.
+    of.person("lab").ok(&["member", "role", "anna", "uploader", "--dataset", "run-1"]);
+    let world = of.copy();
+    let mut running = world.person("lab").start_paused("append:1", &act);
+    assert!(running.is_paused());
+    world.person("lab").ok(&["member", "role", "anna", "uploader", "--dataset", "run-1", "--remove"]);
+    let done = running.finish().ok();
+    assert_eq!(strings(&done["approved_by"]), ["dora".to_owned()].into());
+    assert_eq!(held(&world, "run-1"), Vec::<String>::new());
+    assert_eq!(world.person("officer").ok(&["verify"])["sound"], true);
+    // Something was committed after it was shown, and before it was said.
+    let world = of.copy();
+    let lab = world.person("lab");
+    let mut running = lab.start_paused("append:1", &act);
+    assert!(running.is_paused());
+    world.write("later/more.txt", b"more");
+    world.person("anna").ok(&["put", "run-1", "later"]);
+    let said = running.finish().fails(6);
+    assert!(
+        said.contains("changed meanwhile, and was not deleted") && said.contains("2 files in 2 manifests"),
+        "{said}"
+    );
+    assert!(!shown(&lab, "run-1")["deleted"].as_bool().unwrap_or_default());
+    let said = lab.fails(REFUSED, &act);
+    assert!(said.contains("since it was approved") && said.contains("by anna"), "{said}");
+    assert_eq!(lab.ok(&["ls", "run-1"]).as_array().unwrap().len(), 2);
+}
+
+/// Who has no key to the sealed answers deletes them only when told to, and has nothing of them afterwards.
+#[test]
+fn sealed_answers_that_would_go_unkept_go_only_when_it_is_said() {
+    let gated = Gated::domestic();
+    let _ = gated.world.new_person("deputy");
+    enrol(&gated.world, "deputy", &[]);
+    gated.officer.ok(&["member", "role", "deputy", "steward", "--dataset", "run-42"]);
+    let deputy = gated.world.person("deputy");
+    let act = ["dataset", "delete", "run-42", "--reason", "over", "--confirm", "run-42"];
+    let before = held(&gated.world, "run-42");
+    assert!(before.iter().any(|name| name.starts_with("kept/")), "{before:?}");
+    let said = deputy.fails(REFUSED, &act);
+    assert!(said.contains("can't open them to keep them") && said.contains("--without-sealed"), "{said}");
+    assert_eq!(held(&gated.world, "run-42"), before);
+    deputy.ok(&[&act[..], &["--without-sealed"]].concat());
+    assert_eq!(held(&gated.world, "run-42"), Vec::<String>::new());
+    assert_eq!(deputy.ok(&["dataset", "facts", "run-42"])["whole"], false);
+    assert!(!objects(&deputy.state()).keys().any(|name| name.contains("facts/")));
+    // Its author has its own copy, and the statement says which one it is.
+    assert_eq!(gated.lab.ok(&["dataset", "facts", "run-42"])["whole"], true);
+    assert_eq!(gated.officer.ok(&["verify"])["sound"], true);
+}
+
 /// Whose grant stood when the dataset was deleted is counted no more by the same way as others.
 #[test]
 fn after_a_deletion_a_grant_is_revoked_and_its_persons_released() {

@@ -16,6 +16,7 @@
 mod acts;
 mod ask;
 mod bad_input;
+mod chinese;
 mod counting;
 mod crash;
 mod deletion;

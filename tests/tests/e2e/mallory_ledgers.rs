@@ -6,10 +6,10 @@ use std::fs;
 use std::sync::Mutex;
 
 use serde_json::json;
-use vault_core::ids::{Digest, LedgerId};
+use vault_core::ids::{Digest, EntryHash, LedgerId};
 use vault_core::ledger::statement::{
     Body, Facts, FactsAmended, MemberReservation, Recovered, RecoveredTerms, RecoveryAction, Reservation, Reserved,
-    Revoked, Text, UploaderSet,
+    Revoked, Role, RoleSet, Text, UploaderSet,
 };
 use vault_keys::custodian::Custodian;
 use vault_tests::world::{World, copy_folder};
@@ -528,6 +528,54 @@ fn what_is_shown_otherwise_when_it_is_read_again_is_refused_or_not_asked_for() {
         Some(0) => drop(den.reports(5, &["was rolled back"], "zoe", &["verify"])),
         code => assert_eq!(code, Some(5), "{}", joined.stderr),
     }
+}
+
+/// An officer is about to put a signature behind a fork: she shows less of the vault ledger at one of the later reads, or something else.
+#[test]
+fn an_officer_signs_no_recovery_of_a_vault_ledger_that_is_shorter_when_it_is_read_again() {
+    let den = Den::new(story(), Kind::Server);
+    den.sees(&["officer", "anna"]);
+    let key = custodian(&den.person("officer"));
+    let body = Body::RoleSet(RoleSet { dataset: None, member: "eve".parse().unwrap(), on: true, role: Role::Auditor });
+    let mut fork = next_statement(&den.folder(), &"officer".parse().unwrap(), key.card(), LedgerId::Vault, body);
+    fork.prev = Some(EntryHash([7; 32]));
+    write_signed(&den.folder(), &key, &fork);
+    let said = den.person("anna").fails(5, &["ls", COHORT]);
+    let command = said.split("`seqvault recover ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let words: Vec<&str> = ["recover"].into_iter().chain(command.split(' ')).collect();
+    let seq = usize::try_from(fork.seq).unwrap();
+    // How often she is asked for it, all told; the last is what the officer would sign behind.
+    let asked = |name: &str| name == "entries:vault";
+    let _ = den.liar().heard();
+    den.person("officer").ok(&[&words[..], &["--dry-run"]].concat());
+    let reads = den.liar().heard().iter().filter(|one| asked(&one.name)).count();
+    assert!(reads >= 3, "it is read {reads} times before anything is signed");
+    let mut refused = 0;
+    for from in 2..=reads + 1 {
+        // Without the fork, without what stood before it, and nothing at all.
+        for left in [seq, seq - 1, 0] {
+            let times = Mutex::new(0);
+            den.liar().lie(move |asked: &Asked, reply: Reply| {
+                if asked.name != "entries:vault" {
+                    return reply;
+                }
+                let mut times = times.lock().unwrap();
+                *times += 1;
+                if *times < from {
+                    return reply;
+                }
+                let all = split(&reply.body);
+                Reply { body: framed(&all[..all.len().min(left)]), ..reply }
+            });
+            let done = den.runs_without_a_trace("officer", &words);
+            assert!(matches!(done.code, Some(4 | 5)), "{from} {left}: {:?} {}", done.code, done.stderr);
+            refused += usize::from(done.stderr.contains("is not the one that was read before: nothing was signed"));
+        }
+    }
+    assert!(refused >= 6, "{refused} of them were found where it was read again");
+    den.liar().be_honest();
+    den.person("officer").ok(&words);
+    den.person("anna").ok(&["ls", COHORT]);
 }
 
 /// The entries of an answer.

@@ -1,6 +1,8 @@
 //! Faults on purpose, for the end-to-end tests and in debug builds only: dies or waits at a chosen call that changes the vault.
 //!
 //! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
+//! - `SEQVAULT_TEST_FAIL=before:N` or `after:N`: the store fails instead of doing the N-th call that changes something, or, of an append, fails to
+//!   say that it did it.
 //! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE`, `read:N:FILE` or `pack:N:FILE`: before the N-th append, the N-th call that changes
 //!   something, the N-th object that is read or looked at (ledgers aside), or the N-th read in a pack, makes FILE and waits until somebody
 //!   deletes it. So two commands can be interleaved at a point, and one can be met on its way, and not by luck.
@@ -22,7 +24,7 @@ use vault_core::ids::{DatasetId, LedgerId, UploadId, VaultId};
 use vault_core::layout::ObjectName;
 
 use super::{Append, Client, Derived, Removed};
-use crate::error::{Failure, Outcome};
+use crate::error::{Failure, Kind, Outcome};
 use crate::transfer::{Ahead, PackStore, StoreError};
 
 /// How often it looks whether it may go on.
@@ -34,15 +36,17 @@ const LOOK: Duration = Duration::from_millis(2);
 /// If the environment asks for something else.
 pub(super) fn wrap(inner: Arc<dyn Client>) -> Outcome<Arc<dyn Client>> {
     let asked = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let kill = asked("SEQVAULT_TEST_KILL").map(|text| Kill::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
+    let kill = asked("SEQVAULT_TEST_KILL").map(|text| Moment::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
+    let fail = asked("SEQVAULT_TEST_FAIL").map(|text| Moment::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
     let pause = asked("SEQVAULT_TEST_PAUSE").map(|text| Pause::parse(&text).ok_or_else(|| bad(&text))).transpose()?;
     let told = asked("SEQVAULT_TEST_CALLS").map(PathBuf::from);
-    if kill.is_none() && pause.is_none() && told.is_none() {
+    if kill.is_none() && fail.is_none() && pause.is_none() && told.is_none() {
         return Ok(inner);
     }
     Ok(Arc::new(Faulty {
         inner,
         kill,
+        fail,
         pause,
         told,
         calls: AtomicU64::new(0),
@@ -57,12 +61,12 @@ fn bad(text: &str) -> Failure {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kill {
+enum Moment {
     Before(u64),
     After(u64),
 }
 
-impl Kill {
+impl Moment {
     fn parse(text: &str) -> Option<Self> {
         match text.split_once(':')? {
             ("before", n) => n.parse().ok().map(Self::Before),
@@ -113,7 +117,8 @@ impl Pause {
 
 struct Faulty {
     inner: Arc<dyn Client>,
-    kill: Option<Kill>,
+    kill: Option<Moment>,
+    fail: Option<Moment>,
     pause: Option<Pause>,
     /// Where it is written what was read of ledgers.
     told: Option<PathBuf>,
@@ -130,8 +135,11 @@ impl Faulty {
         let append = if is_append { self.appends.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
         self.pause_at(Counted::Any, call).await?;
         self.pause_at(Counted::Append, append).await?;
-        if matches!(self.kill, Some(Kill::Before(n)) if n == call) {
+        if matches!(self.kill, Some(Moment::Before(n)) if n == call) {
             return Err(die().await);
+        }
+        if matches!(self.fail, Some(Moment::Before(n)) if n == call) {
+            return Err(failed());
         }
         Ok(call)
     }
@@ -158,7 +166,7 @@ impl Faulty {
 
     /// It has ended.
     async fn end<T>(&self, call: u64, result: T) -> T {
-        if matches!(self.kill, Some(Kill::After(n)) if n == call) {
+        if matches!(self.kill, Some(Moment::After(n)) if n == call) {
             die().await;
         }
         result
@@ -171,6 +179,10 @@ async fn die() -> Failure {
         std::future::pending::<()>().await;
     }
     Failure::usage("the kill that the tests asked for did not happen")
+}
+
+fn failed() -> Failure {
+    Failure::new(Kind::Storage, "the store fails, as the tests asked")
 }
 
 fn stopped(failure: Failure) -> StoreError {
@@ -249,6 +261,9 @@ impl Client for Faulty {
     async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append> {
         let call = self.begin(true).await?;
         let result = self.inner.append(ledger, seq, entry).await;
+        if matches!(self.fail, Some(Moment::After(n)) if n == call) {
+            return Err(failed());
+        }
         self.end(call, result).await
     }
 
@@ -301,8 +316,8 @@ mod tests {
 
     #[test]
     fn a_fault_names_a_moment_and_a_number() {
-        assert!(matches!(Kill::parse("before:3"), Some(Kill::Before(3))));
-        assert!(matches!(Kill::parse("after:1"), Some(Kill::After(1))));
+        assert!(matches!(Moment::parse("before:3"), Some(Moment::Before(3))));
+        assert!(matches!(Moment::parse("after:1"), Some(Moment::After(1))));
         let pause = Pause::parse("append:2:/tmp/a:b").unwrap();
         assert!(
             pause.counted == Counted::Append && pause.number == 2 && pause.file == std::path::Path::new("/tmp/a:b")
@@ -310,7 +325,7 @@ mod tests {
         assert_eq!(Pause::parse("any:1:x").unwrap().counted, Counted::Any);
         assert_eq!(Pause::parse("read:1:x").unwrap().counted, Counted::Read);
         for wrong in ["", "before", "before:x", "at:1"] {
-            assert!(Kill::parse(wrong).is_none(), "{wrong}");
+            assert!(Moment::parse(wrong).is_none(), "{wrong}");
         }
         for wrong in ["append:1", "append:x:y", "put:1:f"] {
             assert!(Pause::parse(wrong).is_none(), "{wrong}");

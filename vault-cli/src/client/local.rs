@@ -15,7 +15,7 @@ use vault_server::vault::{
 
 use super::{Append, Client, Derived, Removed};
 use crate::clock;
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Kind, Outcome, zh};
 use crate::transfer::{PackStore, StoreError};
 
 /// What a bucket with versions means.
@@ -98,13 +98,18 @@ fn probing(error: ProbeError) -> Failure {
     }
 }
 
+const NAME_IT: &str = "name the vault with --vault or SEQVAULT; `seqvault init` makes one";
+const NAME_IT_ZH: &str = "请以 --vault 或 SEQVAULT 指明保险库；`seqvault init` 可新建";
+
 fn no_folder(path: &Path, error: store::StoreError) -> Failure {
     if error.is_not_found() {
         Failure::not_found(format!("{}: there is no such folder", path.display()))
-            .hint("name the vault with --vault or SEQVAULT; `seqvault init` makes one")
+            .or_in_chinese(format!("{}：没有此目录", path.display()))
+            .hints(NAME_IT, NAME_IT_ZH)
     } else if path.is_file() {
         Failure::not_found(format!("{}: it is a file, and a vault is a folder", path.display()))
-            .hint("name the vault with --vault or SEQVAULT")
+            .or_in_chinese(format!("{}：是文件，而保险库是目录", path.display()))
+            .hints(NAME_IT, NAME_IT_ZH)
     } else {
         storage(error)
     }
@@ -115,13 +120,15 @@ fn opening(error: OpenError) -> Failure {
     match error {
         OpenError::Store(e) => storage(e),
         OpenError::NotAVault { .. } => {
-            Failure::not_found(text).hint("name the vault with --vault or SEQVAULT; `seqvault init` makes one")
+            Failure::not_found(text).or_in_chinese("该处不是保险库").hints(NAME_IT, NAME_IT_ZH)
         }
-        OpenError::UnknownFormat { .. } => {
-            Failure::new(Kind::Other, text).hint("install the version of seqvault that wrote it, or a newer one")
-        }
-        OpenError::Genesis { .. } => Failure::integrity(text).hint(
+        OpenError::UnknownFormat { .. } => Failure::new(Kind::Other, text).or_in_chinese("保险库的格式版本未知").hints(
+            "install the version of seqvault that wrote it, or a newer one",
+            "请安装写入它的 seqvault 版本或更新版本",
+        ),
+        OpenError::Genesis { .. } => Failure::integrity(text).or_in_chinese("保险库的创始条目无效").hints(
             "its first entry was changed, or a newer version of seqvault made it: ask the officer who invited you",
+            "其第 0 条被更改，或由更新版本的 seqvault 建立：请询问邀请您的管理员",
         ),
         _ => Failure::new(Kind::Storage, text),
     }
@@ -133,18 +140,22 @@ fn storage(error: store::StoreError) -> Failure {
     match error {
         store::StoreError::NotOpened { source: store::OpenS3Error::Location(_), .. } => Failure::usage(text),
         _ if hint.is_some() => Failure::new(Kind::Storage, text).hint(hint.unwrap_or_default()),
-        store::StoreError::NotFound { .. } => {
-            Failure::not_found(text).hint("the store lost it, or somebody deleted it")
+        store::StoreError::NotFound { .. } => Failure::not_found(text)
+            .or_in_chinese("存储中没有该对象")
+            .hints("the store lost it, or somebody deleted it", "存储已将其丢失，或有人将其删除"),
+        store::StoreError::TooLong { .. } | store::StoreError::TooShort { .. } => {
+            Failure::integrity(text).or_in_chinese("存储中的对象长度不符")
         }
-        store::StoreError::TooLong { .. } | store::StoreError::TooShort { .. } => Failure::integrity(text),
-        store::StoreError::Full { .. } => Failure::new(Kind::Storage, text)
-            .hint("free some space and run the same command again: it goes on where it stopped"),
-        store::StoreError::Gone { .. } => {
-            Failure::new(Kind::Storage, text).hint("mount it again, then run the same command again")
-        }
-        store::StoreError::Denied { .. } | store::StoreError::ReadOnly { .. } => {
-            Failure::new(Kind::Storage, text).hint("check the folder's owner, mode and mount")
-        }
+        store::StoreError::Full { .. } => Failure::new(Kind::Storage, text).or_in_chinese("存储空间不足").hints(
+            "free some space and run the same command again: it goes on where it stopped",
+            "请腾出空间后重新运行同一命令：将从中断处继续",
+        ),
+        store::StoreError::Gone { .. } => Failure::new(Kind::Storage, text)
+            .or_in_chinese("存储已不在")
+            .hints("mount it again, then run the same command again", "请重新挂载，再运行同一命令"),
+        store::StoreError::Denied { .. } | store::StoreError::ReadOnly { .. } => Failure::new(Kind::Storage, text)
+            .or_in_chinese("没有存储的读写权限")
+            .hints("check the folder's owner, mode and mount", "请检查目录的属主、权限和挂载方式"),
         _ => Failure::new(Kind::Storage, text),
     }
 }
@@ -152,29 +163,39 @@ fn storage(error: store::StoreError) -> Failure {
 fn ledger(error: LedgerError) -> Failure {
     match error {
         LedgerError::Store(e) => storage(e),
-        other => Failure::integrity(other.to_string())
-            .hint("an entry was deleted: ask an officer, and keep the folder as it is"),
+        other => Failure::integrity(other.to_string()).or_in_chinese("账本中缺少条目，或条目已损坏").hints(
+            "an entry was deleted: ask an officer, and keep the folder as it is",
+            "有条目被删除：请询问管理员，并保持目录原状",
+        ),
     }
 }
 
 fn state(error: StateError) -> Failure {
     match error {
         StateError::Ledger(e) => ledger(e),
-        other => Failure::integrity(other.to_string()),
+        other => Failure::integrity(other.to_string()).or_in_chinese("账本无法读取"),
     }
 }
+
+const DECIDE: &str = "`seqvault decide` explains what the rules in force ask for";
+const DECIDE_ZH: &str = "`seqvault decide` 说明生效的规则有何要求";
 
 fn append(error: AppendError) -> Failure {
     let text = error.to_string();
     match error {
         AppendError::State(e) => state(e),
-        AppendError::TooLong => Failure::usage(text),
-        AppendError::NotNext { .. } => Failure::new(Kind::Conflict, text),
+        AppendError::TooLong => Failure::usage(text).or_in_chinese("条目超过 16 MiB"),
+        AppendError::NotNext { ref ledger, seq, next } => Failure::new(Kind::Conflict, text)
+            .or_in_chinese(format!("账本 {ledger} 的下一条为第 {next} 条，而不是第 {seq} 条")),
+        AppendError::Void { ref ledger, seq, reason } => {
+            Failure::refused(text).or_in_chinese(format!("账本 {ledger} 第 {seq} 条不会生效：{}", zh::reason(reason)))
+        }
+        AppendError::Stopped(ref stop) => Failure::refused(text).or_in_chinese(zh::stop(stop)),
         AppendError::Gate { ref ledger, seq, ref refusal } => {
             let why = refusal.text();
             Failure::refused(text)
                 .or_in_chinese(format!("账本 {ledger} 第 {seq} 条被拒绝：{}", why.say(Lang::Zh)))
-                .hint("`seqvault decide` explains what the rules in force ask for")
+                .hints(DECIDE, DECIDE_ZH)
         }
         _ => Failure::refused(text),
     }

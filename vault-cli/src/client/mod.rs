@@ -147,13 +147,18 @@ pub fn failed(name: &ObjectName) -> impl FnOnce(StoreError) -> Failure {
         };
         let because = |e: &dyn std::error::Error| e.source().map_or_else(String::new, |s| format!(": {s}"));
         let why = format!("object {name}: {error}{}", because(&error));
+        let failure =
+            |kind, why_zh: &str| Failure::new(kind, why.clone()).or_in_chinese(format!("对象 {name}：{why_zh}"));
         match error {
-            StoreError::NotFound => Failure::new(Kind::NotFound, why).hint("the store lost it, or somebody deleted it"),
-            StoreError::Differs | StoreError::Length => Failure::integrity(why),
-            StoreError::Archived(_) => Failure::new(Kind::Storage, why),
-            _ => {
-                Failure::new(Kind::Storage, why).hint("check the disk or the network, then run the same command again")
-            }
+            StoreError::NotFound => failure(Kind::NotFound, "不存在")
+                .hints("the store lost it, or somebody deleted it", "存储已将其丢失，或有人将其删除"),
+            StoreError::Differs => failure(Kind::Integrity, "已有不同的内容"),
+            StoreError::Length => failure(Kind::Integrity, "长度不符"),
+            StoreError::Archived(_) => failure(Kind::Storage, "已归档，须先取回"),
+            _ => failure(Kind::Storage, "存储失败").hints(
+                "check the disk or the network, then run the same command again",
+                "请检查磁盘或网络，再运行同一命令",
+            ),
         }
     }
 }
@@ -162,5 +167,5 @@ pub fn failed(name: &ObjectName) -> impl FnOnce(StoreError) -> Failure {
 fn said(name: &ObjectName, error: StoreError) -> Result<Failure, StoreError> {
     let StoreError::Failed(cause) = error else { return Err(error) };
     let cause = cause.downcast::<remote::RemoteError>().map_err(StoreError::Failed)?;
-    Ok(Failure::from(*cause).at(format_args!("object {name}")))
+    Ok(Failure::from(*cause).at_both(format_args!("object {name}"), format_args!("对象 {name}")))
 }

@@ -51,7 +51,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open(globals).await?;
     let mut dataset = session.dataset(&id).await?;
     let me = session.member_of(&globals.card()?)?;
-    let none = || Failure::refused(format!("{me} has no current grant on {id}: there is nothing to accept"));
+    let none = || {
+        Failure::refused(format!("{me} has no current grant on {id}: there is nothing to accept"))
+            .or_in_chinese(format!("{me} 在 {id} 上没有现行授权：没有可接受的协议"))
+    };
     if !dataset.has_grant(&session.vault, &me, session.at()) {
         return Err(none());
     }
@@ -67,6 +70,5 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             });
         }
     }
-    Err(Failure::new(crate::error::Kind::Conflict, format!("{id}: others were first {ATTEMPTS} times"))
-        .hint("run the same command again"))
+    Err(crate::session::busy(&id))
 }

@@ -13,6 +13,7 @@ use vault_core::ledger::statement::{Approved, Body, GrantTerms};
 use vault_policy::{Grant, Lang};
 
 use super::dataset::{delete, not_an_approver};
+use super::member::not_a_card;
 use super::{recover, subjects};
 use crate::acts::{Owned, Place};
 use crate::error::{Failure, Outcome};
@@ -67,7 +68,10 @@ impl State {
             LedgerId::Exposure(recipient) => {
                 let exposures = session.exposures().await?;
                 let found = exposures.of(recipient).cloned();
-                let missing = || Failure::not_found(format!("there is no ledger {ledger} in this vault"));
+                let missing = || {
+                    Failure::not_found(format!("there is no ledger {ledger} in this vault"))
+                        .or_in_chinese(format!("本保险库没有账本 {ledger}"))
+                };
                 Self::Exposure(Box::new(found.ok_or_else(missing)?))
             }
         })
@@ -105,6 +109,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             State::Dataset(dataset) => not_an_approver(&me, dataset, &session),
             State::Vault | State::Exposure(_) => {
                 Failure::refused(format!("{me} is no officer: only officers approve this"))
+                    .or_in_chinese(format!("{me} 不是管理员：只有管理员可以批准"))
             }
         });
     }
@@ -222,8 +227,7 @@ fn show_terms(
             }
         }
         (Terms::CardAdded(terms), _) => {
-            let card = Card::parse(&terms.card.0)
-                .map_err(|e| Failure::integrity(format!("{}: not a valid card: {e}", path.display())))?;
+            let card = Card::parse(&terms.card.0).map_err(|e| not_a_card(path, &e))?;
             let (member, print, label) = (&terms.member, card.fingerprint(), card.label());
             match lang {
                 Lang::En => format!(
@@ -235,10 +239,14 @@ fn show_terms(
             }
         }
         (Terms::Recovered(terms), _) => recover::told(terms, lang),
-        (Terms::Released(_), State::Exposure(_)) => {
-            ground.ok_or_else(|| Failure::integrity(format!("{}: nothing bears it", path.display())))?
+        (Terms::Released(_), State::Exposure(_)) => ground.ok_or_else(|| {
+            Failure::integrity(format!("{}: nothing bears it", path.display()))
+                .or_in_chinese(format!("{}：没有依据", path.display()))
+        })?,
+        _ => {
+            return Err(Failure::integrity(format!("{}: the act does not belong into that ledger", path.display()))
+                .or_in_chinese(format!("{}：该行为不属于该账本", path.display())));
         }
-        _ => return Err(Failure::integrity(format!("{}: the act does not belong into that ledger", path.display()))),
     };
     output::warn(&text);
     Ok(())

@@ -48,7 +48,7 @@ struct Done {
 pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let scope = text("--scope", &args.scope)?;
     if args.scope.trim().is_empty() {
-        return Err(Failure::usage("--scope: say what was destroyed"));
+        return Err(Failure::usage("--scope: say what was destroyed").or_in_chinese("--scope：请写明销毁了什么"));
     }
     let document = args.document.as_deref().map(facts::document_hash).transpose()?;
     let mut session = Session::open(globals).await?;
@@ -56,7 +56,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let me = session.member_of(&globals.card()?)?;
     let member = args.member.unwrap_or(me);
     if !dataset.grants().contains_key(&member) {
-        return Err(Failure::not_found(format!("{member} never had a grant on {}", args.dataset)));
+        return Err(Failure::not_found(format!("{member} never had a grant on {}", args.dataset))
+            .or_in_chinese(format!("{member} 从未获得 {} 的授权", args.dataset)));
     }
     let signer = session.signer(globals)?;
     let body = Body::DestructionAttested(DestructionAttested { document, member: member.clone(), scope });

@@ -213,7 +213,11 @@ async fn create(globals: &Globals, session: &mut Session, args: Create) -> Outco
     let me = session.member_of(&globals.card()?)?;
     if !session.vault.has_role(Role::Creator, None, &me, at) {
         return Err(Failure::refused(format!("{me} may not create datasets"))
-            .hint(format!("an officer gives the role: `seqvault member role {me} creator`")));
+            .or_in_chinese(format!("{me} 没有创建数据集的权限"))
+            .hints(
+                format!("an officer gives the role: `seqvault member role {me} creator`"),
+                format!("由管理员授予：`seqvault member role {me} creator`"),
+            ));
     }
     let first = First::of(globals, session, &args)?;
     let begun = unfinished(session, &me, &args, &first, &title).await?;
@@ -261,8 +265,9 @@ fn keep_begun(globals: &Globals, state: &DatasetState, first: &First, copy: Opti
                 Lang::En => "the sealed part of the facts, which an earlier run stated, is not on this machine",
                 Lang::Zh => "先前运行所陈述事实的密封部分不在本机",
             })
-            .hint(
+            .hints(
                 "run the same command without --save-sealed; `seqvault dataset facts --open` reads it where it is kept",
+                "请不带 --save-sealed 运行同一命令；`seqvault dataset facts --open` 可读取随数据集保存的部分",
             )
         })?;
         crate::facts::write_private(copy, &sealed)?;
@@ -307,7 +312,8 @@ async fn unfinished(
 
 fn taken(id: &DatasetId) -> Failure {
     Failure::new(Kind::Conflict, format!("there is a dataset {id} already"))
-        .hint("ids are never used twice: choose another")
+        .or_in_chinese(format!("已有数据集 {id}"))
+        .hints("ids are never used twice: choose another", "标识不得重复使用：请另选一个")
 }
 
 /// Draws the first epoch, seals it and creates the dataset.
@@ -359,7 +365,8 @@ fn recovery_cards(session: &Session, named: &[PathBuf]) -> Outcome<BTreeSet<Card
     for path in named {
         let card = read_card(path)?;
         if !is_current(card.id()) {
-            return Err(Failure::refused(format!("{}: a recovery card belongs to an enrolled member", path.display())));
+            return Err(Failure::refused(format!("{}: a recovery card belongs to an enrolled member", path.display()))
+                .or_in_chinese(format!("{}：恢复卡须属于已登记的成员", path.display())));
         }
         cards.insert(*card.id());
     }
@@ -370,10 +377,13 @@ fn read_facts(path: &std::path::Path) -> Outcome<Facts> {
     let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
         Failure::usage(format!("{}: line {}, column {}: not JSON", path.display(), e.line(), e.column()))
+            .or_in_chinese(format!("{}：第 {} 行第 {} 列：不是 JSON", path.display(), e.line(), e.column()))
     })?;
     json::parse_shape(value).map_err(|e| {
-        Failure::usage(format!("{}: {e}", path.display()))
-            .hint("facts are one JSON object; member names are lower-case letters, digits and _; numbers are integers")
+        Failure::usage(format!("{}: {e}", path.display())).or_in_chinese(format!("{}：格式不符", path.display())).hints(
+            "facts are one JSON object; member names are lower-case letters, digits and _; numbers are integers",
+            "事实为一个 JSON 对象；名称由小写字母、数字和 _ 组成；数值为整数",
+        )
     })
 }
 

@@ -107,7 +107,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     globals.output().result(&shown, || {
         output::printable(&if args.missing { answer.missing(lang) } else { answer.explain(lang) })
     })?;
-    refusal.map_or(Ok(()), |failure| Err(Failure { hint: None, ..failure }))
+    refusal.map_or(Ok(()), |failure| Err(failure.no_hint()))
 }
 
 /// Decides on what is imagined: all persons of the dataset count as new for the recipient.

@@ -109,7 +109,7 @@ impl Plan {
         let lang = globals.lang();
         let gated = gate::is_gated(&session.vault);
         if asked.until.is_some_and(|until| until <= session.at().time) {
-            return Err(Failure::usage("--until is in the past"));
+            return Err(Failure::usage("--until is in the past").or_in_chinese("--until 已是过去的日期"));
         }
         if !gated && asked.facts.is_none() && asked.scenario.is_none() && asked.project.is_none() {
             // As it was before there were rules: the words alone, in the clear.
@@ -174,7 +174,7 @@ impl Plan {
             }
             Some(failure) => {
                 out.result(&answer.to_json(lang), || output::printable(&answer.explain(lang)))?;
-                Err(Failure { hint: Some(hint_on_facts(lang).to_owned()), ..failure })
+                Err(failure.hint(hint_on_facts(lang)))
             }
         }
     }
@@ -208,7 +208,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         return out.line(&text);
     }
     let (Some(id), Some(member)) = (args.dataset, args.member) else {
-        return Err(Failure::usage("name a dataset and a member"));
+        return Err(Failure::usage("name a dataset and a member").or_in_chinese("请指明数据集和成员"));
     };
     let packs = Packs::at_hand(globals)?;
     let mut session = Session::open(globals).await?;
@@ -221,6 +221,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
             if terms.member != member {
                 return Err(Failure::usage(format!(
                     "{}: terms for {}, and not for {member}",
+                    path.display(),
+                    terms.member
+                ))
+                .or_in_chinese(format!(
+                    "{}：条款对应 {}，而不是 {member}",
                     path.display(),
                     terms.member
                 )));
@@ -368,7 +373,11 @@ async fn attempt(
         let cards = check_member(session, &terms.member)?;
         if cards != *wanted.shown {
             return Err(Failure::new(Kind::Conflict, format!("the cards of {} changed meanwhile", terms.member))
-                .hint("run the same command again: it shows the cards before it seals to them"));
+                .or_in_chinese(format!("{} 的卡片其间有变更", terms.member))
+                .hints(
+                    "run the same command again: it shows the cards before it seals to them",
+                    "请重新运行同一命令：封装前会先列出卡片",
+                ));
         }
         let owners: BTreeSet<(MemberId, CardId)> = cards.into_iter().map(|card| (terms.member.clone(), card)).collect();
         let mut seals = Seals::default();
@@ -401,8 +410,7 @@ async fn attempt(
             return Ok(seq);
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
-        .hint("run the same command again"))
+    Err(crate::session::busy(dataset.id()))
 }
 
 fn ends_later(terms: &GrantTerms, last: u64) -> bool {
@@ -431,10 +439,14 @@ fn overtaken(dataset: &DatasetState, terms: &GrantTerms) -> Failure {
         Kind::Conflict,
         format!("the grant of {} on {} was changed by somebody else meanwhile", terms.member, dataset.id()),
     )
-    .hint(format!(
-        "look at it with `seqvault dataset show {}`, then run the same command again if it still holds",
-        dataset.id()
-    ))
+    .or_in_chinese(format!("{} 在 {} 上的授权其间已由他人变更", terms.member, dataset.id()))
+    .hints(
+        format!(
+            "look at it with `seqvault dataset show {}`, then run the same command again if it still holds",
+            dataset.id()
+        ),
+        format!("请以 `seqvault dataset show {}` 查看；若仍需授权，再运行同一命令", dataset.id()),
+    )
 }
 
 fn check_member(session: &Session, member: &MemberId) -> Outcome<Vec<CardId>> {
@@ -444,12 +456,17 @@ fn check_member(session: &Session, member: &MemberId) -> Outcome<Vec<CardId>> {
     }
     if !vault.is_current_member(member, at) {
         return Err(Failure::refused(format!("{member} is retired: nothing can be granted to them"))
-            .hint("enrol them anew under another id"));
+            .or_in_chinese(format!("{member} 已停用：不能向其授权"))
+            .hints("enrol them anew under another id", "请以另一标识重新登记"));
     }
     let cards: Vec<CardId> = vault.current_cards(member, at).map(|c| *c.card.id()).collect();
     if cards.is_empty() {
         return Err(Failure::refused(format!("{member} has no current card"))
-            .hint(format!("an officer or they themselves add one: `seqvault member add-key {member} --card CARD`")));
+            .or_in_chinese(format!("{member} 没有可用的卡片"))
+            .hints(
+                format!("an officer or they themselves add one: `seqvault member add-key {member} --card CARD`"),
+                format!("由管理员或其本人添加：`seqvault member add-key {member} --card CARD`"),
+            ));
     }
     Ok(cards)
 }
@@ -465,9 +482,13 @@ fn check_author(session: &Session, globals: &Globals, dataset: &DatasetState) ->
     if !dataset.has_holder(&session.vault, at) && dataset.opens_all(&session.vault, &me, card.id(), at) {
         return Ok(());
     }
-    let failure = Failure::refused(format!("{me} can't grant {}", dataset.id()));
+    let failure = Failure::refused(format!("{me} can't grant {}", dataset.id()))
+        .or_in_chinese(format!("{me} 不能授权 {}", dataset.id()));
     Err(if dataset.is_steward(&session.vault, &me, at.vault) {
-        failure.hint("you are a steward, but the newest epoch is not sealed to this card: a steward who holds it grants it to you first")
+        failure.hints(
+            "you are a steward, but the newest epoch is not sealed to this card: a steward who holds it grants it to you first",
+            "您是数据管理者，但最新的密钥纪元未封装给本卡片：须先由持有它的管理者授权给您",
+        )
     } else {
         let stewards: Vec<String> = session
             .vault
@@ -476,7 +497,10 @@ fn check_author(session: &Session, globals: &Globals, dataset: &DatasetState) ->
             .filter(|m| dataset.is_steward(&session.vault, m, at.vault))
             .map(ToString::to_string)
             .collect();
-        failure.hint(format!("only its stewards can: {}", stewards.join(", ")))
+        failure.hints(
+            format!("only its stewards can: {}", stewards.join(", ")),
+            format!("只有其管理者可以：{}", stewards.join("、")),
+        )
     })
 }
 

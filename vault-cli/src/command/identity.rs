@@ -154,7 +154,7 @@ fn passwd(globals: &Globals, args: Passwd) -> Outcome<()> {
     let cost = file::read(&file).map_err(|e| identity_failure(&path, e))?.cost();
     let cost = args.kdf.cost(dearer(cost, Cost::DEFAULT)?)?;
     // The old one is checked first: nobody invents a new passphrase for nothing.
-    let (old, _) = with_passphrase(&file, old, |old| file::unlock(&file, old))?;
+    let (old, _) = with_passphrase(&file, old, globals.lang(), |old| file::unlock(&file, old))?;
     let new = new.read_new("New passphrase: ")?;
     file::change_passphrase(&file, &old, &new, cost, &mut random::system()).map_err(|e| identity_failure(&path, e))?;
     globals.output().note("Copies of the old file still open with the old passphrase.");

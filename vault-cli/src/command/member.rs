@@ -17,14 +17,14 @@ use vault_core::ledger::vault::{Member, VaultState};
 use vault_policy::{Lang, Member as MemberFacts};
 
 use super::join::Invitation;
-use crate::acts::{self, Place};
+use crate::acts::{self, Carried, Place};
 use crate::client::remote;
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Kind, Outcome, zh};
 use crate::facts;
 use crate::output;
 use crate::session::{Session, Signer};
 use crate::settings::Globals;
-use crate::terms::{CARD_ADDED, Terms, TermsFile};
+use crate::terms::{CARD_ADDED, Terms};
 
 /// Largest card file that is read.
 const MAX_CARD_FILE: u64 = 64 << 10;
@@ -198,8 +198,10 @@ impl Kinds {
 }
 
 fn jurisdiction(code: &str) -> Outcome<Jurisdiction> {
-    Jurisdiction::parse(code)
-        .ok_or_else(|| Failure::usage(format!("--jurisdiction {code}: use two capital letters, such as CN or DE")))
+    Jurisdiction::parse(code).ok_or_else(|| {
+        Failure::usage(format!("--jurisdiction {code}: use two capital letters, such as CN or DE"))
+            .or_in_chinese(format!("--jurisdiction {code}：须为两个大写字母，例如 CN 或 DE"))
+    })
 }
 
 /// What nobody said on the command line, the facts may say: kind and country stand beside them in the statement and must be the same.
@@ -283,14 +285,10 @@ struct AddKey {
     /// The member
     member: MemberId,
     /// The new card
-    #[arg(long, value_name = "CARD", required_unless_present = "terms")]
+    #[arg(long, value_name = "CARD", required_unless_present = "terms", conflicts_with = "terms")]
     card: Option<PathBuf>,
-    /// Carry out what was proposed: the terms file of `propose member add-key`
-    #[arg(long, value_name = "FILE", conflicts_with = "card")]
-    terms: Option<PathBuf>,
-    /// The proposal's hash, or the beginning of it, if there are several for the same terms
-    #[arg(long, value_name = "HASH", requires = "terms")]
-    proposal: Option<String>,
+    #[command(flatten)]
+    how: Carried,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -390,10 +388,19 @@ async fn add(globals: &Globals, session: &mut Session, args: Add) -> Outcome<()>
                 card.suite().id(),
                 session.vault.suite().id()
             ))
-            .hint(format!(
-                "they can make another identity: `seqvault identity new --suite {}`",
+            .or_in_chinese(format!(
+                "{}：卡片的算法套件为 {}，保险库的为 {}",
+                path.display(),
+                card.suite().id(),
                 session.vault.suite().id()
-            )));
+            ))
+            .hints(
+                format!(
+                    "they can make another identity: `seqvault identity new --suite {}`",
+                    session.vault.suite().id()
+                ),
+                format!("其可另建身份：`seqvault identity new --suite {}`", session.vault.suite().id()),
+            ));
         }
     }
     let mut info = args.info.info()?;
@@ -522,7 +529,10 @@ fn changes(
 
 /// An invitation to the vault as it is now, which is the enrolment or later.
 fn invitation(session: &Session, member: &MemberId, into: &Into) -> Outcome<String> {
-    let head = session.vault.head().ok_or_else(|| Failure::integrity("the vault ledger is empty"))?;
+    let head = session
+        .vault
+        .head()
+        .ok_or_else(|| Failure::integrity("the vault ledger is empty").or_in_chinese("保险库账本为空"))?;
     let invitation = Invitation {
         hash: head.hash,
         location: into.location(session.client.location())?,
@@ -548,7 +558,8 @@ fn invite(globals: &Globals, session: &Session, member: MemberId, into: &Into) -
         return Err(no_member(&member));
     }
     if session.vault.current_cards(&member, session.vault.last_seq()).next().is_none() {
-        return Err(Failure::refused(format!("{member} is retired, or has no current card: nobody could use it")));
+        return Err(Failure::refused(format!("{member} is retired, or has no current card: nobody could use it"))
+            .or_in_chinese(format!("{member} 已停用或没有可用的卡片：邀请无人可用")));
     }
     let invitation = invitation(session, &member, into)?;
     let invited = Invited { member, invitation };
@@ -716,39 +727,65 @@ struct Done {
     datasets: Vec<DatasetId>,
 }
 
+#[derive(Serialize)]
+struct KeyAdded {
+    member: MemberId,
+    /// `null` if nothing was done.
+    entry: Option<u64>,
+    fingerprint: String,
+    /// How many approvals it takes.
+    approvals: u64,
+}
+
 async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Outcome<()> {
     let lang = globals.lang();
-    let file = match &args.terms {
-        Some(path) => Some((TermsFile::read(path, session.vault.id(), lang)?, path.clone())),
-        None => None,
-    };
+    let file = args.how.read(session, lang)?;
     let card = match (&file, &args.card) {
         (Some((file, path)), _) => match &file.terms {
-            Terms::CardAdded(terms) if terms.member == args.member => Card::parse(&terms.card.0)
-                .map_err(|e| Failure::integrity(format!("{}: not a valid card: {e}", path.display())))?,
+            Terms::CardAdded(terms) if terms.member == args.member => {
+                Card::parse(&terms.card.0).map_err(|e| not_a_card(path, &e))?
+            }
             _ => {
-                return Err(Failure::usage(format!("{}: no terms of a card for {}", path.display(), args.member)));
+                return Err(Failure::usage(format!("{}: no terms of a card for {}", path.display(), args.member))
+                    .or_in_chinese(format!("{}：不是为 {} 添加卡片的条款", path.display(), args.member)));
             }
         },
         (None, Some(path)) => read_card(path)?,
-        (None, None) => return Err(Failure::usage("name a card with --card")),
+        (None, None) => return Err(Failure::usage("name a card with --card").or_in_chinese("请以 --card 指明卡片")),
     };
     let me = session.member_of(&globals.card()?)?;
     let needed = card_approvals(session, &me, &args.member);
-    let of = file.as_ref().map(|(file, path)| (file, path.as_path()));
+    let print = card.fingerprint();
+    if args.how.dry_run {
+        let done = KeyAdded { member: args.member.clone(), entry: None, fingerprint: print, approvals: needed };
+        return globals.output().result(&done, || match lang {
+            Lang::En => {
+                format!(
+                    "{} would have the card {} as well; nothing was done; {needed} approval(s) are needed",
+                    done.member, done.fingerprint
+                )
+            }
+            Lang::Zh => {
+                format!("{} 将增加卡片 {}；未执行任何操作；须 {needed} 人批准", done.member, done.fingerprint)
+            }
+        });
+    }
+    let of = file.as_ref().map(|(file, path)| (file, *path));
     let propose = format!("member add-key {} --card CARD", args.member);
-    let (named, act) = (args.proposal.as_deref(), (CARD_ADDED, propose.as_str()));
+    let (named, act) = (args.how.proposal.as_deref(), (CARD_ADDED, propose.as_str()));
     let approvals = acts::approval(session, Place::Vault, of, named, &me, needed, act, lang)?;
     let signer = session.signer(globals)?;
     let entry = add_card(session, &signer, &args.member, &card, approvals.map(|found| found.approval)).await?;
-    let done = Done { member: args.member.clone(), entry, datasets: Vec::new() };
-    globals.output().result(&done, || {
-        format!(
-            "{} has the card {} as well; a steward seals datasets to it with `seqvault grant DATASET {}`",
-            args.member,
-            card.fingerprint(),
-            args.member
-        )
+    let done = KeyAdded { member: args.member.clone(), entry: Some(entry), fingerprint: print, approvals: needed };
+    globals.output().result(&done, || match lang {
+        Lang::En => format!(
+            "{0} has the card {1} as well; a steward seals datasets to it with `seqvault grant DATASET {0}`",
+            done.member, done.fingerprint
+        ),
+        Lang::Zh => format!(
+            "{0} 已增加卡片 {1}；由管理者以 `seqvault grant DATASET {0}` 向其封装数据集",
+            done.member, done.fingerprint
+        ),
     })
 }
 
@@ -776,9 +813,12 @@ async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey)
     let me = session.member_of(&globals.card()?)?;
     if is_new && card_approvals(session, &me, &args.member) > 0 {
         let member = &args.member;
-        return Err(Failure::refused(format!("approvals are needed to add a card in the name of {member}")).hint(format!(
-            "`seqvault propose member add-key {member} --card CARD`, `approve`, `seqvault member add-key {member} --terms FILE`; then run the same command again: it retires the old card"
-        )));
+        return Err(Failure::refused(format!("approvals are needed to add a card in the name of {member}"))
+            .or_in_chinese(format!("以 {member} 的名义添加卡片须经批准"))
+            .hints(
+                format!("`seqvault propose member add-key {member} --card CARD`, `approve`, `seqvault member add-key {member} --terms FILE`; then run the same command again: it retires the old card"),
+                format!("`seqvault propose member add-key {member} --card CARD`、`approve`、`seqvault member add-key {member} --terms FILE`；再运行同一命令以停用旧卡片"),
+            ));
     }
     let signer = session.signer(globals)?;
     if is_new {
@@ -849,18 +889,21 @@ async fn role(globals: &Globals, session: &mut Session, args: RoleArgs) -> Outco
         AnyRole::Steward => Role::Steward,
         AnyRole::Approver => Role::Approver,
         AnyRole::Uploader => {
-            let dataset =
-                args.dataset.ok_or_else(|| Failure::usage("uploaders are named for a dataset: add --dataset"))?;
+            let dataset = args.dataset.ok_or_else(|| {
+                Failure::usage("uploaders are named for a dataset: add --dataset")
+                    .or_in_chinese("上传者须就数据集指定：请加上 --dataset")
+            })?;
             return uploader(globals, session, &dataset, args.member, !args.remove).await;
         }
     };
     if role.is_of_dataset() != args.dataset.is_some() {
-        let need = if role.is_of_dataset() {
-            "is for a dataset: add --dataset"
+        let (need, need_zh) = if role.is_of_dataset() {
+            ("is for a dataset: add --dataset", "须就数据集授予：请加上 --dataset")
         } else {
-            "is for the whole vault: leave --dataset out"
+            ("is for the whole vault: leave --dataset out", "就整个保险库授予：请去掉 --dataset")
         };
-        return Err(Failure::usage(format!("the role {} {need}", role.name())));
+        return Err(Failure::usage(format!("the role {} {need}", role.name()))
+            .or_in_chinese(format!("角色 {} {need_zh}", role.name())));
     }
     if let Some(dataset) = &args.dataset {
         session.dataset(dataset).await?;
@@ -972,10 +1015,17 @@ fn find_card(vault: &VaultState, member: &MemberId, text: &str, current: bool) -
         .collect();
     match matches.as_slice() {
         [one] if text.len() >= 4 => Ok(*one),
-        [_] => Err(Failure::usage("name at least four characters of the card")),
+        [_] => {
+            Err(Failure::usage("name at least four characters of the card").or_in_chinese("请至少写明卡片的四个字符"))
+        }
         [] => Err(Failure::not_found(format!("{member} has no {}card {text}", if current { "current " } else { "" }))
-            .hint(format!("`seqvault member show {member}` lists them"))),
-        _ => Err(Failure::usage(format!("several cards of {member} begin with {text}"))),
+            .or_in_chinese(format!("{member} 没有{}卡片 {text}", if current { "可用的" } else { "" }))
+            .hints(
+                format!("`seqvault member show {member}` lists them"),
+                format!("`seqvault member show {member}` 列出其卡片"),
+            )),
+        _ => Err(Failure::usage(format!("several cards of {member} begin with {text}"))
+            .or_in_chinese(format!("{member} 有多张卡片以 {text} 开头"))),
     }
 }
 
@@ -986,13 +1036,21 @@ fn find_card(vault: &VaultState, member: &MemberId, text: &str, current: bool) -
 pub fn read_card(path: &Path) -> Outcome<Card> {
     let length = std::fs::metadata(path).map_err(|e| Failure::file(path, &e))?.len();
     if length > MAX_CARD_FILE {
-        return Err(Failure::usage(format!("{} is too long for a card ({length} bytes)", path.display())));
+        return Err(Failure::usage(format!("{} is too long for a card ({length} bytes)", path.display()))
+            .or_in_chinese(format!("{} 过长，不是卡片（{length} 字节）", path.display())));
     }
     let bytes = std::fs::read(path).map_err(|e| Failure::file(path, &e))?;
-    Card::parse(bytes.trim_ascii()).map_err(|e| {
-        Failure::integrity(format!("{} is not a valid card: {e}", path.display()))
-            .hint("ask for it again; `seqvault identity card` prints it")
-    })
+    Card::parse(bytes.trim_ascii()).map_err(|e| not_a_card(path, &e))
+}
+
+/// What is read is no card.
+pub(super) fn not_a_card(path: &Path, error: &card::CardError) -> Failure {
+    Failure::integrity(format!("{} is not a valid card: {error}", path.display()))
+        .or_in_chinese(format!("{} 不是有效的卡片", path.display()))
+        .hints(
+            "ask for it again; `seqvault identity card` prints it",
+            "请对方重新提供：`seqvault identity card` 可打印卡片",
+        )
 }
 
 /// Text of an option, as statements hold it.
@@ -1000,11 +1058,14 @@ pub fn read_card(path: &Path) -> Outcome<Card> {
 /// # Errors
 /// If it is too long or has control characters.
 pub fn text(option: &str, value: &str) -> Outcome<Text> {
-    Text::parse(value).map_err(|e| Failure::usage(format!("{option}: {e}")))
+    Text::parse(value)
+        .map_err(|e| Failure::usage(format!("{option}: {e}")).or_in_chinese(format!("{option}：{}", zh::text(e))))
 }
 
 /// There is no such member.
 #[must_use]
 pub fn no_member(id: &MemberId) -> Failure {
-    Failure::not_found(format!("{id} is not enrolled in this vault")).hint("`seqvault member list` shows who is")
+    Failure::not_found(format!("{id} is not enrolled in this vault"))
+        .or_in_chinese(format!("{id} 不是本保险库的成员"))
+        .hints("`seqvault member list` shows who is", "`seqvault member list` 列出全部成员")
 }

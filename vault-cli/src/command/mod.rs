@@ -116,13 +116,22 @@ impl Command {
         matches!(self, Self::Serve(_))
     }
 
-    /// What to do when it was stopped on the way, where anything of it stays.
+    /// What to do when it was stopped on the way, where anything of it stays: in English and Chinese.
     #[must_use]
-    pub const fn when_interrupted(&self) -> Option<&'static str> {
+    pub const fn when_interrupted(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Put(_) => Some("what was stored is kept: run the same command again to go on"),
-            Self::Get(_) => Some("what was fetched is kept: run the same command again to go on"),
-            Self::Revoke(_) => Some("it may be half done: run the same command again to finish it"),
+            Self::Put(_) => Some((
+                "what was stored is kept: run the same command again to go on",
+                "已存储的部分予以保留：重新运行同一命令即可继续",
+            )),
+            Self::Get(_) => Some((
+                "what was fetched is kept: run the same command again to go on",
+                "已取得的部分予以保留：重新运行同一命令即可继续",
+            )),
+            Self::Revoke(_) => Some((
+                "it may be half done: run the same command again to finish it",
+                "可能只完成一半：重新运行同一命令即可完成",
+            )),
             Self::Init(_)
             | Self::Join(_)
             | Self::Member(_)
@@ -132,7 +141,10 @@ impl Command {
             | Self::Rotate(_)
             | Self::Subjects(_)
             | Self::Rm(_)
-            | Self::Doctor(_) => Some("part of it may be done: run the same command again to finish it"),
+            | Self::Doctor(_) => Some((
+                "part of it may be done: run the same command again to finish it",
+                "可能已完成一部分：重新运行同一命令即可完成",
+            )),
             _ => None,
         }
     }

@@ -368,7 +368,8 @@ fn check_officer(globals: &Globals, session: &Session) -> Outcome<()> {
     if session.vault.is_officer(&me, session.vault.last_seq()) {
         return Ok(());
     }
-    Err(Failure::refused(format!("{me} is no officer: only officers put rule packs in force or take them out")))
+    Err(Failure::refused(format!("{me} is no officer: only officers put rule packs in force or take them out"))
+        .or_in_chinese(format!("{me} 不是管理员：只有管理员可以启用或停用规则包")))
 }
 
 async fn pack_set(globals: &Globals, session: &mut Session, name: &str, hash: Digest, on: bool) -> Outcome<Done> {

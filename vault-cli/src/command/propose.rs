@@ -141,7 +141,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         }
         (Some(Act::Recover { what, how }), ..) => recovered(globals, &what, &how).await,
         (None, Some(dataset), Some(member)) => granted(globals, dataset, member, &args.r#use, &args.how).await,
-        (None, ..) => Err(Failure::usage("name a dataset and a member")),
+        (None, ..) => Err(Failure::usage("name a dataset and a member").or_in_chinese("请指明数据集和成员")),
     }
 }
 
@@ -155,7 +155,8 @@ async fn granted(globals: &Globals, dataset: DatasetId, member: MemberId, asked:
     }
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
-        return Err(Failure::refused(format!("{me} is no steward of {dataset}: only stewards propose")));
+        return Err(Failure::refused(format!("{me} is no steward of {dataset}: only stewards propose"))
+            .or_in_chinese(format!("{me} 不是 {dataset} 的管理者：只有管理者可以提案")));
     }
     let plan = Plan::of(globals, &mut session, &packs, &state, &member, asked).await?;
     plan.explain(globals, &dataset)?;
@@ -245,7 +246,8 @@ fn check_officer(globals: &Globals, session: &Session) -> Outcome<()> {
     if session.vault.is_officer(&me, session.vault.last_seq()) {
         return Ok(());
     }
-    Err(Failure::refused(format!("{me} is no officer: only officers propose this")))
+    Err(Failure::refused(format!("{me} is no officer: only officers propose this"))
+        .or_in_chinese(format!("{me} 不是管理员：只有管理员可以提案")))
 }
 
 /// A grant without the approvals that it needs.

@@ -189,8 +189,7 @@ async fn unless_over(session: &mut Session, dataset: &DatasetId, upload: UploadI
         Some(UploadStatus::Committed { .. }) => "committed",
         Some(UploadStatus::Open) | None => return failure,
     };
-    Failure::new(Kind::Conflict, format!("upload {upload} of {dataset} was {how} meanwhile"))
-        .hint("run the same command again")
+    Failure::new(Kind::Conflict, format!("upload {upload} of {dataset} was {how} meanwhile")).again()
 }
 
 /// What can be told before a passphrase is asked for.

@@ -1,7 +1,6 @@
 //! `seqvault recover`: an officer settles a fork, or says that a ledger was restored from a backup. Spec 4.5 and 5.2.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -10,12 +9,12 @@ use vault_core::ledger::fold::Stop;
 use vault_core::ledger::statement::{Body, Recovered, RecoveredTerms, RecoveryAction};
 use vault_policy::Lang;
 
-use crate::acts::{self, Place};
-use crate::error::{Failure, Outcome};
+use crate::acts::{self, Carried, Place};
+use crate::error::{Failure, Outcome, zh};
 use crate::output;
 use crate::session::Session;
 use crate::settings::Globals;
-use crate::terms::{RECOVERED, Terms, TermsFile};
+use crate::terms::{RECOVERED, Terms};
 
 /// Settle a fork, or state that a ledger was restored (officers)
 #[derive(ClapArgs, Debug)]
@@ -25,15 +24,8 @@ use crate::terms::{RECOVERED, Terms, TermsFile};
 pub struct Args {
     #[command(flatten)]
     what: What,
-    /// Carry out what was proposed: the terms file of `propose recover`
-    #[arg(long, value_name = "FILE")]
-    terms: Option<PathBuf>,
-    /// The proposal's hash, or the beginning of it, if there are several for the same terms
-    #[arg(long, value_name = "HASH", requires = "terms")]
-    proposal: Option<String>,
-    /// Only say what would be stated
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    how: Carried,
 }
 
 /// Which entry, and what becomes of it.
@@ -73,15 +65,20 @@ impl What {
     pub(super) async fn terms(&self, session: &mut Session) -> Outcome<RecoveredTerms> {
         let hashes = session.stored_hashes(&self.ledger).await?;
         let hash = usize::try_from(self.seq).ok().and_then(|seq| hashes.get(seq)).copied();
-        let hash = hash.ok_or_else(|| Failure::not_found(format!("{} has no entry {}", self.ledger, self.seq)))?;
+        let hash = hash.ok_or_else(|| {
+            Failure::not_found(format!("{} has no entry {}", self.ledger, self.seq))
+                .or_in_chinese(format!("{} 没有第 {} 条", self.ledger, self.seq))
+        })?;
         if self.hash.len() < 16 {
-            return Err(Failure::usage("--hash: name at least sixteen digits of the entry's hash"));
+            return Err(Failure::usage("--hash: name at least sixteen digits of the entry's hash")
+                .or_in_chinese("--hash：请至少写明条目散列值的十六位"));
         }
         if !hash.to_string().starts_with(&self.hash) {
             return Err(Failure::refused(format!(
                 "entry {} of {} has the hash {hash}, and not the one that was named",
                 self.seq, self.ledger
-            )));
+            ))
+            .or_in_chinese(format!("{} 第 {} 条的散列值为 {hash}，与所指不符", self.ledger, self.seq)));
         }
         let action = if self.cut { RecoveryAction::Cut } else { RecoveryAction::Void };
         let terms = RecoveredTerms { action, hash, ledger: self.ledger.clone(), seq: self.seq };
@@ -102,17 +99,27 @@ pub(super) async fn check(session: &mut Session, terms: &RecoveredTerms) -> Outc
             Some(Stop::Fork { seq: at, hash, .. }) if at == seq && hash == terms.hash => Ok(()),
             Some(stop) => {
                 let said = format!("entry {seq} is not the one at which {ledger} stops: nothing would be settled");
-                Err(Failure::refused(said).hint(stop.to_string()))
+                Err(Failure::refused(said)
+                    .or_in_chinese(format!("{ledger} 并非在第 {seq} 条中断：无可处置"))
+                    .hints(stop.to_string(), zh::stop(&stop)))
             }
             None => Err(Failure::refused(format!(
                 "{ledger} has no fork: it is read to its end, and nothing is to be settled"
             ))
-            .hint("of a ledger that was restored from a backup, the last entry is named, with --cut")),
+            .or_in_chinese(format!("{ledger} 没有分叉：已读至末条，无可处置"))
+            .hints(
+                "of a ledger that was restored from a backup, the last entry is named, with --cut",
+                "账本由备份恢复的，请指明其末条并加 --cut",
+            )),
         };
     }
     if *ledger == LedgerId::Vault {
         return Err(Failure::refused("no recovery settles a vault ledger that was restored: whoever saw more of it never goes on from a cut")
-            .hint("each of them joins again: `seqvault member invite MEMBER` by an officer, then `seqvault join INVITATION --again`"));
+            .or_in_chinese("恢复的保险库账本不能以恢复声明处置：见过更多条目者不会从截断处继续")
+            .hints(
+                "each of them joins again: `seqvault member invite MEMBER` by an officer, then `seqvault join INVITATION --again`",
+                "各人须重新加入：由管理员运行 `seqvault member invite MEMBER`，再运行 `seqvault join INVITATION --again`",
+            ));
     }
     let hashes = session.stored_hashes(ledger).await?;
     match (hashes.len() as u64).checked_sub(1).zip(hashes.last()) {
@@ -120,8 +127,9 @@ pub(super) async fn check(session: &mut Session, terms: &RecoveredTerms) -> Outc
         Some((last, hash)) => Err(Failure::refused(format!(
             "entry {seq} is not the last one of {ledger}: a cut there would let the later ones be hidden from everybody"
         ))
-        .hint(format!("the last one is {last}, {hash}"))),
-        None => Err(Failure::not_found(format!("{ledger} has no entries"))),
+        .or_in_chinese(format!("第 {seq} 条不是 {ledger} 的末条：在此截断会使其后各条对所有人隐藏"))
+        .hints(format!("the last one is {last}, {hash}"), format!("末条为第 {last} 条，{hash}"))),
+        None => Err(Failure::not_found(format!("{ledger} has no entries")).or_in_chinese(format!("{ledger} 没有条目"))),
     }
 }
 
@@ -166,19 +174,15 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let mut session = Session::open_even_if_stopped(globals).await?;
     let me = session.member_of(&globals.card()?)?;
     if !session.vault.is_officer(&me, session.vault.last_seq()) {
-        return Err(Failure::refused(format!("{me} is no officer: only officers settle a ledger")));
+        return Err(Failure::refused(format!("{me} is no officer: only officers settle a ledger"))
+            .or_in_chinese(format!("{me} 不是管理员：只有管理员可以处置账本")));
     }
     let terms = args.what.terms(&mut session).await?;
-    let file = match &args.terms {
-        Some(path) => {
-            let file = TermsFile::read(path, session.vault.id(), lang)?;
-            if file.terms != Terms::Recovered(terms.clone()) {
-                return Err(Failure::refused(format!("{}: terms for something else", path.display())));
-            }
-            Some((file, path.clone()))
-        }
-        None => None,
-    };
+    let file = args.how.read(&session, lang)?;
+    if let Some((_, path)) = file.as_ref().filter(|(file, _)| file.terms != Terms::Recovered(terms.clone())) {
+        return Err(Failure::refused(format!("{}: terms for something else", path.display()))
+            .or_in_chinese(format!("{}：条款对应其他事项", path.display())));
+    }
     output::warn(&told(&terms, lang));
     let needed = Place::Vault.genesis(&session, RECOVERED);
     let mut done = Done {
@@ -190,15 +194,15 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         stops_at: None,
         approved_by: Vec::new(),
     };
-    if args.dry_run {
+    if args.how.dry_run {
         return out.result(&done, || match lang {
             Lang::En => format!("nothing was done; {needed} approval(s) are needed"),
             Lang::Zh => format!("未执行任何操作；须 {needed} 人批准"),
         });
     }
-    let of = file.as_ref().map(|(file, path)| (file, path.as_path()));
+    let of = file.as_ref().map(|(file, path)| (file, *path));
     let propose = format!("recover {} {} --hash {}", terms.ledger, terms.seq, terms.hash);
-    let named = args.proposal.as_deref();
+    let named = args.how.proposal.as_deref();
     let act = (RECOVERED, propose.as_str());
     let approvals = acts::approval(&session, Place::Vault, of, named, &me, needed, act, lang)?;
     done.approved_by = approvals.as_ref().map(acts::Approvals::members).unwrap_or_default();
@@ -213,7 +217,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 Lang::Zh => format!("已声明，但 {} 仍无法读取", done.ledger),
             })
         })?
-        .map(|stop| stop.to_string());
+        .map(|stop| match lang {
+            Lang::En => stop.to_string(),
+            Lang::Zh => zh::stop(&stop),
+        });
     out.result(&done, || match (&done.stops_at, lang) {
         (None, Lang::En) => format!("settled: `seqvault verify` reads {} again", done.ledger),
         (None, Lang::Zh) => format!("已处置：`seqvault verify` 可重新读取 {}", done.ledger),

@@ -58,7 +58,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         return Err(no_member(&args.member));
     }
     if !dataset.grants().contains_key(&args.member) {
-        return Err(Failure::not_found(format!("{} never had a grant on {}", args.member, args.dataset)));
+        return Err(Failure::not_found(format!("{} never had a grant on {}", args.member, args.dataset))
+            .or_in_chinese(format!("{} 从未获得 {} 的授权", args.member, args.dataset)));
     }
     let signer = session.signer(globals)?;
     let mut entry = None;
@@ -74,8 +75,12 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let goal = Goal::settle(&dataset);
     // Not this member's to do: the grant is ended all the same.
     let waits = rotation::next(&dataset, &session.vault, &signer.member, &signer.card, session.at(), goal).err();
-    let unfinished =
-        |failure: Failure| failure.at(format!("the grant of {} is ended, the rest is not done", args.member));
+    let unfinished = |failure: Failure| {
+        failure.at_both(
+            format!("the grant of {} is ended, the rest is not done", args.member),
+            format!("{} 的授权已终止，其余尚未完成", args.member),
+        )
+    };
     let mut rotation = None;
     let (mut reencrypted_files, mut versions_kept) = (0, false);
     if waits.is_none() {

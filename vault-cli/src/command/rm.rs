@@ -81,8 +81,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 Landed::Yes { seq, .. } => entries.push(seq),
                 Landed::Lost if attempt < ATTEMPTS => continue 'again,
                 Landed::Lost => {
-                    return Err(Failure::new(Kind::Conflict, format!("{}: others were first", args.dataset))
-                        .hint("run the same command again"));
+                    return Err(Failure::new(Kind::Conflict, format!("{}: others were first", args.dataset)).again());
                 }
             }
         }

@@ -19,8 +19,9 @@ use vault_policy::facts::subjects::Marks;
 use vault_policy::ledger::{Ground, may_release, rests_on};
 use zeroize::Zeroizing;
 
-use crate::acts::{self, Owned, Place};
+use crate::acts::{self, Carried, Owned, Place};
 use crate::error::{Failure, Outcome};
+use crate::facts;
 use crate::gate::{self, Placed};
 use crate::output;
 use crate::session::Session;
@@ -82,15 +83,8 @@ struct Release {
     /// Also those that others counted (officers)
     #[arg(long, conflicts_with = "terms")]
     others: bool,
-    /// Carry out what was proposed: the terms file of `propose subjects release`
-    #[arg(long, value_name = "FILE")]
-    terms: Option<PathBuf>,
-    /// The proposal's hash, or the beginning of it, if there are several for the same terms
-    #[arg(long, value_name = "HASH", requires = "terms")]
-    proposal: Option<String>,
-    /// Only say what would be taken back
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    how: Carried,
 }
 
 #[derive(Serialize)]
@@ -115,7 +109,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     match args.verb {
         Verb::Share { new } => share(globals, new).await,
         Verb::Mark { dataset, ids, scheme } => mark(globals, dataset, &ids, &scheme).await,
-        Verb::Release(args) => match &args.terms {
+        Verb::Release(args) => match &args.how.terms {
             Some(path) => released(globals, &args, path).await,
             None => release(globals, &args).await,
         },
@@ -216,7 +210,8 @@ async fn release(globals: &Globals, args: &Release) -> Outcome<()> {
     let mut state = session.dataset(&args.dataset).await?;
     let me = session.member_of(&globals.card()?)?;
     if args.others && !session.vault.is_officer(&me, session.vault.last_seq()) {
-        return Err(Failure::refused(format!("{me} is no officer: only officers take back what others counted")));
+        return Err(Failure::refused(format!("{me} is no officer: only officers take back what others counted"))
+            .or_in_chinese(format!("{me} 不是管理员：只有管理员可以撤回他人的登记")));
     }
     let exposures = session.exposures().await?;
     let now = session.at().time;
@@ -239,8 +234,8 @@ async fn release(globals: &Globals, args: &Release) -> Outcome<()> {
         released,
         dry_run,
     };
-    if args.dry_run || taken.is_empty() {
-        let done = done(taken, args.dry_run);
+    if args.how.dry_run || taken.is_empty() {
+        let done = done(taken, args.how.dry_run);
         return out.result(&done, || text_of(&done, lang));
     }
     let signer = session.signer(globals)?;
@@ -304,7 +299,10 @@ async fn cancellation(session: &Session, dataset: &DatasetState, of: &Reservatio
             && matches!(Entry::parse(stored).map(|entry| entry.said), Ok(Said::Known(statement))
                 if matches!(&statement.body, Body::ReservationCancelled(body) if body.reservation == *of))
     });
-    let gone = || Failure::integrity(format!("the entry of {} that cancels a reservation is gone", dataset.ledger()));
+    let gone = || {
+        Failure::integrity(format!("the entry of {} that cancels a reservation is gone", dataset.ledger()))
+            .or_in_chinese(format!("{} 中取消登记的条目已不在", dataset.ledger()))
+    };
     found.map(|(seq, (_, judged))| Reservation { hash: judged.hash, ledger: dataset.ledger(), seq }).ok_or_else(gone)
 }
 
@@ -342,20 +340,27 @@ pub(super) async fn attested(
         }
     });
     match found.as_slice() {
-        [] => Err(refusal.unwrap_or_else(|| Failure::not_found(format!("nobody of {id} is counted for {member}")))),
+        [] => Err(refusal.unwrap_or_else(|| {
+            Failure::not_found(format!("nobody of {id} is counted for {member}"))
+                .or_in_chinese(format!("没有 {id} 的人员计入 {member}"))
+        })),
         [(state, hash, author, _)] => {
             if *author != me && !session.vault.is_officer(&me, session.vault.last_seq()) {
-                return Err(Failure::refused(format!("{me} neither counted them nor is an officer")));
+                return Err(Failure::refused(format!("{me} neither counted them nor is an officer"))
+                    .or_in_chinese(format!("{me} 既非登记人，也非管理员")));
             }
             Ok(((*state).clone(), ReleasedTerms { reserved: *hash }))
         }
         several => {
-            let list: Vec<String> = several
-                .iter()
-                .map(|(state, hash, _, added)| format!("{hash} ({added} persons in exposure/{})", state.recipient()))
-                .collect();
+            let list = |persons: &str| {
+                let one = |(state, hash, _, added): &(&ExposureState, EntryHash, MemberId, u64)| {
+                    format!("{hash} ({added} {persons} exposure/{})", state.recipient())
+                };
+                several.iter().map(one).collect::<Vec<_>>().join("; ")
+            };
             Err(Failure::usage(format!("{member} has several reservations; name one with --reservation"))
-                .hint(list.join("; ")))
+                .or_in_chinese(format!("{member} 有多条登记；请以 --reservation 指明一条"))
+                .hints(list("persons in"), list("人，")))
         }
     }
 }
@@ -371,7 +376,9 @@ pub(super) async fn ground(
     lang: Lang,
 ) -> Outcome<String> {
     let ledger = LedgerId::Exposure(*exposure.recipient());
-    let gone = || Failure::not_found(format!("{ledger} has no such reservation"));
+    let gone = || {
+        Failure::not_found(format!("{ledger} has no such reservation")).or_in_chinese(format!("{ledger} 没有该条登记"))
+    };
     let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.released.is_none()).ok_or_else(gone)?;
     let dataset = session.dataset_even_if_deleted(&reserved.dataset).await?;
     let cited = cites(&dataset, &reserved.member)?;
@@ -396,12 +403,20 @@ fn cites(dataset: &DatasetState, member: &MemberId) -> Outcome<Reservation> {
     let id = dataset.id();
     if super::grant::is_given(dataset, member) {
         return Err(Failure::refused(format!("{member} has a grant on {id}: who can read it stays counted"))
-            .hint(format!("`seqvault revoke {id} {member}` ends it")));
+            .or_in_chinese(format!("{member} 在 {id} 上有授权：可读取者须继续计入"))
+            .hints(
+                format!("`seqvault revoke {id} {member}` ends it"),
+                format!("`seqvault revoke {id} {member}` 可终止授权"),
+            ));
     }
     let attestation = dataset.attested().iter().rev().find(|one| one.member == *member);
     let attestation = attestation.ok_or_else(|| {
         Failure::refused(format!("{member} has not attested to have destroyed what it had of {id}"))
-            .hint(format!("they run `seqvault attest {id} --scope …`"))
+            .or_in_chinese(format!("{member} 尚未声明已销毁其持有的 {id} 副本"))
+            .hints(
+                format!("they run `seqvault attest {id} --scope …`"),
+                format!("由其运行 `seqvault attest {id} --scope …`"),
+            )
     })?;
     Ok(Reservation { hash: attestation.entry, ledger: dataset.ledger(), seq: attestation.seq })
 }
@@ -422,12 +437,16 @@ async fn released(globals: &Globals, args: &Release, path: &Path) -> Outcome<()>
     let mut session = Session::open(globals).await?;
     let file = TermsFile::read(path, session.vault.id(), lang)?;
     let (Terms::Released(terms), LedgerId::Exposure(recipient)) = (&file.terms, &file.ledger) else {
-        return Err(Failure::usage(format!("{}: no terms of `propose subjects release`", path.display())));
+        return Err(Failure::usage(format!("{}: no terms of `propose subjects release`", path.display()))
+            .or_in_chinese(format!("{}：不是 `propose subjects release` 的条款", path.display())));
     };
     let dataset = session.dataset_even_if_deleted(&args.dataset).await?;
     let me = session.member_of(&globals.card()?)?;
     let exposures = session.exposures().await?;
-    let gone = || Failure::not_found(format!("{} has no such reservation of {}", file.ledger, args.dataset));
+    let gone = || {
+        Failure::not_found(format!("{} has no such reservation of {}", file.ledger, args.dataset))
+            .or_in_chinese(format!("{} 没有 {} 的该条登记", file.ledger, args.dataset))
+    };
     let exposure = exposures.of(recipient).ok_or_else(gone)?;
     let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.dataset == args.dataset);
     let reserved = reserved.ok_or_else(gone)?.clone();
@@ -436,7 +455,7 @@ async fn released(globals: &Globals, args: &Release, path: &Path) -> Outcome<()>
     let needed = place.genesis(&session, RELEASED);
     let of = Some((&file, path));
     let act = (RELEASED, "subjects release");
-    let approvals = acts::approval(&session, place, of, args.proposal.as_deref(), &me, needed, act, lang)?;
+    let approvals = acts::approval(&session, place, of, args.how.proposal.as_deref(), &me, needed, act, lang)?;
     let approved_by = approvals.as_ref().map(acts::Approvals::members).unwrap_or_default();
     let mut done = CountedNoMore {
         dataset: args.dataset.clone(),
@@ -446,7 +465,7 @@ async fn released(globals: &Globals, args: &Release, path: &Path) -> Outcome<()>
         entry: 0,
         approved_by,
     };
-    if args.dry_run {
+    if args.how.dry_run {
         return out.result(&done, || match lang {
             Lang::En => format!("{} person(s) would be counted no more; nothing was done", done.persons),
             Lang::Zh => format!("{} 人将不再计入；未执行任何操作", done.persons),
@@ -489,13 +508,14 @@ async fn share(globals: &Globals, new: bool) -> Outcome<()> {
 async fn mark(globals: &Globals, dataset: DatasetId, ids: &Path, scheme: &str) -> Outcome<()> {
     let lang = globals.lang();
     if scheme.trim().is_empty() {
-        return Err(Failure::usage("--scheme is empty"));
+        return Err(Failure::usage("--scheme is empty").or_in_chinese("--scheme 为空"));
     }
     let mut session = Session::open(globals).await?;
     let state = session.dataset(&dataset).await?;
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
-        return Err(Failure::refused(format!("{me} is no steward of {dataset}: only its stewards mark its persons")));
+        return Err(Failure::refused(format!("{me} is no steward of {dataset}: only its stewards mark its persons"))
+            .or_in_chinese(format!("{me} 不是 {dataset} 的管理者：只有其管理者可以标记人员")));
     }
     let text = identifiers(ids)?;
     let signer = session.signer(globals)?;
@@ -505,7 +525,8 @@ async fn mark(globals: &Globals, dataset: DatasetId, ids: &Path, scheme: &str) -
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let marks = Marks::derive(&key, scheme, lines);
     if marks.is_empty() {
-        return Err(Failure::usage(format!("{} names nobody", ids.display())));
+        return Err(Failure::usage(format!("{} names nobody", ids.display()))
+            .or_in_chinese(format!("{} 中没有任何人", ids.display())));
     }
     let hash = keys.keep(&session, &dataset, &marks.emit()).await?;
     let done = Marked { dataset, marked: marks.len(), marks: hash };
@@ -535,9 +556,9 @@ fn identifiers(path: &Path) -> Outcome<Zeroizing<String>> {
         }
     }
     if length > MAX_IDS {
-        return Err(Failure::usage(format!("{} is longer than {} MiB", path.display(), MAX_IDS >> 20)));
+        return Err(Failure::usage(format!("{} is longer than {} MiB", path.display(), MAX_IDS >> 20))
+            .or_in_chinese(format!("{} 超过 {} MiB", path.display(), MAX_IDS >> 20)));
     }
     let text = bytes.get(..length).and_then(|bytes| core::str::from_utf8(bytes).ok());
-    text.map(|text| Zeroizing::new(text.to_owned()))
-        .ok_or_else(|| Failure::usage(format!("{} is not UTF-8 text", path.display())))
+    text.map(|text| Zeroizing::new(text.to_owned())).ok_or_else(|| facts::not_text(path))
 }

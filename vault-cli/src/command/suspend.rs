@@ -75,7 +75,11 @@ pub(super) fn check_grants(dataset: &DatasetState, members: &[MemberId]) -> Outc
     match members.iter().find(|member| !is_given(dataset, member)) {
         None => Ok(()),
         Some(member) => Err(Failure::not_found(format!("{member} has no grant on {}", dataset.id()))
-            .hint(format!("`seqvault dataset show {}` lists the grants", dataset.id()))),
+            .or_in_chinese(format!("{member} 在 {} 上没有授权", dataset.id()))
+            .hints(
+                format!("`seqvault dataset show {}` lists the grants", dataset.id()),
+                format!("`seqvault dataset show {}` 列出全部授权", dataset.id()),
+            )),
     }
 }
 
@@ -86,5 +90,6 @@ pub(super) fn check_right(globals: &Globals, session: &Session, dataset: &Datase
     if session.vault.is_officer(&me, at) || dataset.is_steward(&session.vault, &me, at) {
         return Ok(());
     }
-    Err(Failure::refused(format!("{me} is neither an officer nor a steward of {}", dataset.id())))
+    Err(Failure::refused(format!("{me} is neither an officer nor a steward of {}", dataset.id()))
+        .or_in_chinese(format!("{me} 既非管理员，也非 {} 的管理者", dataset.id())))
 }

@@ -10,7 +10,7 @@ use vault_policy::{Dataset as Facts, Lang};
 use super::grant::is_given;
 use super::member::text;
 use super::suspend::{check_grants, check_right, names};
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Outcome};
 use crate::output;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
@@ -100,7 +100,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let reason = text("--reason", args.reason.as_deref().unwrap_or_default())?;
     if reason.as_str().trim().is_empty() {
-        return Err(Failure::usage("--reason: say why"));
+        return Err(Failure::usage("--reason: say why").or_in_chinese("--reason：请写明理由"));
     }
     let subjects = args.subjects;
     check_grants(&dataset, &args.members)?;
@@ -149,8 +149,7 @@ async fn state(
             return Ok((seq, members));
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
-        .hint("run the same command again"))
+    Err(crate::session::busy(dataset.id()))
 }
 
 /// Everybody with a grant who is no steward.

@@ -1,5 +1,7 @@
 //! Help in Chinese for the verbs of the rules: what they do and what their options mean. Examples stay as they are typed.
 
+pub mod usage;
+
 use clap::Command;
 
 /// A verb by its path, what it does, and its options by their ids.
@@ -87,6 +89,7 @@ const VERBS: &[Verb] = &[
             ("card", "新的卡片"),
             ("terms", "执行已提案的添加：`propose member add-key` 生成的条款文件"),
             PROPOSAL,
+            ("dry_run", "仅说明将添加什么"),
         ],
     ),
     (

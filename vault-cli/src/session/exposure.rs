@@ -140,7 +140,10 @@ impl Session {
         }
         // What is counted on top of a total that was rolled back would be signed as too little.
         let exposures = self.exposures_of(&BTreeSet::from([recipient])).await?;
-        let missing = || Failure::integrity(format!("ledger {ledger} can't be folded"));
+        let missing = || {
+            Failure::integrity(format!("ledger {ledger} can't be folded"))
+                .or_in_chinese(format!("账本 {ledger} 无法读取"))
+        };
         let state = exposures.of(&recipient).ok_or_else(missing)?;
         if let Some(stop) = state.stop() {
             return Err(stop.clone().into());

@@ -33,9 +33,12 @@ impl Session {
         let same = goes_on(&was, self.vault.stop(), &hashes);
         if !same {
             let said = "the vault ledger, read again, is not the one that was read before: nothing was signed";
-            return Err(
-                Failure::integrity(said).hint("the store may be hiding something: ask another officer what they see")
-            );
+            return Err(Failure::integrity(said)
+                .or_in_chinese("再次读取的保险库账本与此前所读不同：未签署任何内容")
+                .hints(
+                    "the store may be hiding something: ask another officer what they see",
+                    "存储可能有所隐瞒：请向另一管理员核实其所见",
+                ));
         }
         self.check(&LedgerId::Vault, at)?;
         Ok(hashes)
@@ -65,10 +68,12 @@ impl Session {
         };
         let stored = Bytes::from(sign(signer, &statement)?);
         entries.push(stored.clone());
-        let next = VaultState::fold(self.vault.id(), &entries).map_err(|e| Failure::integrity(e.to_string()))?;
+        let next = VaultState::fold(self.vault.id(), &entries)
+            .map_err(|e| Failure::integrity(e.to_string()).or_in_chinese("保险库账本的创始条目无效"))?;
         if let Some(stop) = next.stop() {
             let what = format!("entry {} of {} would not settle it", terms.seq, terms.ledger);
-            return Err(Failure::from(stop.clone()).at(what));
+            let what_zh = format!("{} 第 {} 条不能因此得到处置", terms.ledger, terms.seq);
+            return Err(Failure::from(stop.clone()).at_both(what, what_zh));
         }
         accepted(next.judged(), seq, body)?;
         match self.client.append(&LedgerId::Vault, seq, stored).await? {
@@ -78,7 +83,8 @@ impl Session {
                 Ok(seq)
             }
             Append::Taken => Err(Failure::new(Kind::Conflict, "somebody else wrote to the vault ledger meanwhile")
-                .hint("run the same command again")),
+                .or_in_chinese("其间他人写入了保险库账本")
+                .again()),
         }
     }
 }

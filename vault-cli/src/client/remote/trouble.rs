@@ -9,7 +9,7 @@ use vault_server::wire::problem::{Problem, Type};
 
 use super::reach::TooNear;
 use crate::clock;
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, zh};
 use crate::output;
 use crate::transfer::StoreError;
 
@@ -150,17 +150,34 @@ impl RemoteError {
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
         let text = error.to_string();
+        let failure = |kind, zh: String| Self::new(kind, text.clone()).or_in_chinese(zh);
         match error {
             RemoteError::Here(failure) => failure,
-            RemoteError::Problem { problem, .. } => of_problem(&problem, text),
-            RemoteError::TooNear { .. } => Self::new(Kind::Storage, text),
-            RemoteError::Unreachable { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
-            RemoteError::Insecure { hint, .. } => Self::new(Kind::Storage, text).hint(hint),
-            RemoteError::Stranger { .. } => Self::not_found(text)
-                .hint("check the address; a login page or a proxy may answer in the server's place"),
-            RemoteError::Nonsense { .. } => Self::integrity(text)
-                .hint("something between may change answers, or the server is broken: ask who runs it"),
-            RemoteError::Status { status, .. } => of_status(status, text),
+            RemoteError::Problem { place, problem, .. } => {
+                let zh = problem.of().map(|known| said_in_chinese(&place, &problem, known));
+                let failure = of_problem(&problem, text);
+                match (zh, &failure.zh) {
+                    (Some(zh), None) => failure.or_in_chinese(zh),
+                    _ => failure,
+                }
+            }
+            RemoteError::TooNear { place } => failure(Kind::Storage, format!("{place}：服务器的链接不得指向该地址")),
+            RemoteError::Unreachable { place, hint, .. } => failure(Kind::Storage, format!("无法连接 {place}"))
+                .hints(hint, "请检查地址、端口和网络，或询问服务器的管理者；可再次运行同一命令"),
+            RemoteError::Insecure { place, hint, .. } => failure(Kind::Storage, format!("{place}：无法建立安全连接"))
+                .hints(hint, "请检查证书、代理和本机时钟，或询问服务器的管理者"),
+            RemoteError::Stranger { place, .. } => failure(Kind::NotFound, format!("{place} 不是 seqvault 服务器"))
+                .hints(
+                    "check the address; a login page or a proxy may answer in the server's place",
+                    "请检查地址；应答的可能是登录页面或代理",
+                ),
+            RemoteError::Nonsense { place, .. } => failure(Kind::Integrity, format!("{place} 的应答不合规定")).hints(
+                "something between may change answers, or the server is broken: ask who runs it",
+                "应答可能在途中被更改，或服务器有故障：请询问服务器的管理者",
+            ),
+            RemoteError::Status { place, status, .. } => {
+                of_status(status, text).or_in_chinese(format!("{place}：应答状态为 {status}"))
+            }
         }
     }
 }
@@ -172,23 +189,30 @@ const fn is_passing(status: u16) -> bool {
 
 fn of_status(status: u16, text: String) -> Failure {
     match status {
-        401 | 403 => Failure::refused(text).hint("ask who runs the server"),
-        404 => Failure::not_found(text).hint("check the address"),
-        407 => Failure::new(Kind::Storage, text)
-            .hint("the proxy wants a name and a password: HTTPS_PROXY=http://name:password@host:port"),
-        429 | 500..=599 => Failure::new(Kind::Storage, text).hint(AGAIN),
-        _ => Failure::new(Kind::Other, text).hint("check the address, or ask who runs the server"),
+        401 | 403 => Failure::refused(text).hints("ask who runs the server", "请询问服务器的管理者"),
+        404 => Failure::not_found(text).hints("check the address", "请检查地址"),
+        407 => Failure::new(Kind::Storage, text).hints(
+            "the proxy wants a name and a password: HTTPS_PROXY=http://name:password@host:port",
+            "代理要求用户名和口令：HTTPS_PROXY=http://name:password@host:port",
+        ),
+        429 | 500..=599 => Failure::new(Kind::Storage, text).hints(AGAIN, AGAIN_ZH),
+        _ => Failure::new(Kind::Other, text)
+            .hints("check the address, or ask who runs the server", "请检查地址，或询问服务器的管理者"),
     }
 }
 
 const AGAIN: &str = "run the same command again: what is done is kept. If it stays so, ask who runs the server";
+const AGAIN_ZH: &str = "请重新运行同一命令：已完成的部分予以保留。若仍如此，请询问服务器的管理者";
+const DECIDE: &str = "`seqvault decide` explains what the rules in force ask for";
+const MAY: &str = "`seqvault member show` and `seqvault dataset show` say who may what";
+const ENROL: &str = "an officer enrols cards with `seqvault member add`; name another identity with --identity";
 const UPDATE: &str = "the server or this seqvault may be too old: compare their versions";
 
 /// A problem's kind, and what to do about it. The text has the server's words and the request's id.
 fn of_problem(problem: &Problem, text: String) -> Failure {
     let of = |kind, hint: &str| {
         let failure = Failure::new(kind, text.clone());
-        if hint.is_empty() { failure } else { failure.hint(hint) }
+        if hint.is_empty() { failure } else { failure.hints(hint, in_chinese(hint)) }
     };
     let Some(known) = problem.of() else { return of_status(problem.status, text.clone()) };
     match known {
@@ -201,15 +225,12 @@ fn of_problem(problem: &Problem, text: String) -> Failure {
             Kind::Refused,
             "a proxy before the server may change host or path: who runs it checks the server's --name",
         ),
-        Type::UnknownCard => of(
-            Kind::Refused,
-            "an officer enrols cards with `seqvault member add`; name another identity with --identity",
-        ),
+        Type::UnknownCard => of(Kind::Refused, ENROL),
         Type::Digest => of(Kind::Integrity, "something between changes what is sent"),
         Type::OtherVault => of(Kind::Integrity, "if it was moved on purpose, join it again with an invitation"),
-        Type::NotAllowed => of(Kind::Refused, "`seqvault member show` and `seqvault dataset show` say who may what"),
+        Type::NotAllowed => of(Kind::Refused, MAY),
         Type::Rules => {
-            let failure = of(Kind::Refused, "`seqvault decide` explains what the rules in force ask for");
+            let failure = of(Kind::Refused, DECIDE);
             match problem.reason_zh.as_deref() {
                 Some(why) => {
                     failure.or_in_chinese(format!("服务器拒绝：{}（请求 {}）", words(why), words(&problem.request)))
@@ -234,6 +255,49 @@ fn of_problem(problem: &Problem, text: String) -> Failure {
     }
 }
 
+/// What to do about a problem, in Chinese.
+fn in_chinese(hint: &str) -> &'static str {
+    match hint {
+        AGAIN => AGAIN_ZH,
+        UPDATE => "服务器或本机的 seqvault 可能过旧：请比较其版本",
+        DECIDE => "`seqvault decide` 说明生效的规则有何要求",
+        MAY => "`seqvault member show` 和 `seqvault dataset show` 说明谁有何权限",
+        ENROL => "由管理员以 `seqvault member add` 登记卡片；或以 --identity 指明其他身份",
+        _ => "请询问服务器的管理者或保险库的管理员",
+    }
+}
+
+/// What a server says, in Chinese: by the problem's type, and by its reason where it names one that is known.
+fn said_in_chinese(place: &str, problem: &Problem, known: Type) -> String {
+    let what = match known {
+        Type::Clock => "时钟相差过大",
+        Type::Unsigned | Type::BadSignature | Type::Replayed => "请求的签名无效",
+        Type::UnknownCard => "该身份未在保险库中登记",
+        Type::NotAllowed => "该身份无此权限",
+        Type::Rules => "生效的规则不允许",
+        Type::NotFound | Type::NoSuchResource => "不存在",
+        Type::Taken | Type::NotNext => "该序号已被他人使用",
+        Type::Differs | Type::Conflict => "已有不同的内容",
+        Type::Void => "该条目不会生效",
+        Type::Stopped => "账本已中断",
+        Type::Missing | Type::Misnamed => "条目所指的对象不存在或不符",
+        Type::OtherVault => "所持有的是其他保险库",
+        Type::Damaged => "账本已损坏",
+        Type::Quota | Type::TooMany | Type::TooLarge => "超过服务器的限额",
+        Type::Archived => "对象已归档，须先取回",
+        Type::Malformed | Type::Method | Type::Length | Type::Range | Type::Digest | Type::NoLinks => "请求不被接受",
+        Type::Internal | Type::Busy | Type::Stopping | Type::Storage => "服务器暂时无法处理",
+    };
+    let mut text = format!("{place}：{what}");
+    if let Some(why) = problem.reason.as_deref() {
+        text = format!("{text}：{}", words(zh::reason(why)));
+    }
+    if let Some(name) = problem.name.as_deref() {
+        text = format!("{text}：{}", words(name));
+    }
+    if problem.request.is_empty() { text } else { format!("{text}（请求 {}）", words(&problem.request)) }
+}
+
 /// Two clocks that differ, both named.
 pub(super) fn skewed(theirs: Option<u64>, text: &str) -> Failure {
     let ours = output::time(clock::now());
@@ -243,7 +307,10 @@ pub(super) fn skewed(theirs: Option<u64>, text: &str) -> Failure {
         }
         None => format!("{text}: this machine's clock says {ours}"),
     };
-    Failure::refused(message).hint("set the clock that is wrong: they may differ by five minutes")
+    Failure::refused(message).hints(
+        "set the clock that is wrong: they may differ by five minutes",
+        "请校准有误的时钟：两者相差不得超过五分钟",
+    )
 }
 
 /// What a problem says, with the request's id for whoever reads the server's log.

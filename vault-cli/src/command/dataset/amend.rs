@@ -87,7 +87,8 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
     let mut state = session.dataset(&args.dataset).await?;
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
-        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards amend its facts", args.dataset)));
+        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards amend its facts", args.dataset))
+            .or_in_chinese(format!("{me} 不是 {} 的管理者：只有管理者可以变更其事实", args.dataset)));
     }
     let before = before(&state, &home, lang)?;
     let (mut stated, mut changes) = (None, Vec::new());
@@ -363,7 +364,11 @@ async fn append(
                 Kind::Conflict,
                 format!("meanwhile it became clear that the rules do not allow under these facts: {list}"),
             )
-            .hint("run the same command again: it says which grants it suspends before it does"));
+            .or_in_chinese(format!("其间发现规则不允许以这些事实保留下列授权：{list}"))
+            .hints(
+                "run the same command again: it says which grants it suspends before it does",
+                "请重新运行同一命令：暂停授权前会先列明",
+            ));
         }
         // A grant that ended meanwhile can't be suspended any more.
         let suspends =
@@ -376,8 +381,7 @@ async fn append(
         }
         *state = session.dataset(&state.id().clone()).await?;
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", state.id()))
-        .hint("run the same command again"))
+    Err(crate::session::busy(state.id()))
 }
 
 /// Reserves what the new facts add, in the ledgers in which the grant is counted.
@@ -436,11 +440,7 @@ async fn reserve(
             }
         }
         if !landed {
-            return Err(Failure::new(
-                Kind::Conflict,
-                format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"),
-            )
-            .hint("run the same command again"));
+            return Err(gate::busy(member));
         }
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! `seqvault dataset delete`: the end of a dataset. The statement first, then everything that it held; its ledger stays for ever. Spec 5.3.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -14,16 +13,16 @@ use vault_policy::Lang;
 use super::super::member::text;
 use super::super::subjects::Unused;
 use super::super::suspend::names;
-use crate::acts::{self, Place};
+use crate::acts::{self, Carried, Place};
 use crate::client::failed;
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Kind, Outcome, zh};
 use crate::facts;
 use crate::interrupt;
 use crate::output;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::settings::Globals;
 use crate::stewards::Keys;
-use crate::terms::{DATASET_DELETED, Terms, TermsFile};
+use crate::terms::{DATASET_DELETED, Terms};
 
 /// What is deleted.
 #[derive(ClapArgs, Debug)]
@@ -33,21 +32,14 @@ pub(super) struct Delete {
     /// Why; recorded, and visible to whoever holds the vault
     #[arg(long, conflicts_with = "terms")]
     reason: Option<String>,
-    /// Carry out what was proposed: the terms file of `propose dataset delete`
-    #[arg(long, value_name = "FILE")]
-    terms: Option<PathBuf>,
-    /// The proposal's hash, or the beginning of it, if there are several for the same terms
-    #[arg(long, value_name = "HASH", requires = "terms")]
-    proposal: Option<String>,
+    #[command(flatten)]
+    how: Carried,
     /// The dataset's id once more, where nobody is at a terminal to type it
     #[arg(long, value_name = "DATASET")]
     confirm: Option<DatasetId>,
     /// Do not keep the sealed part of the facts on this machine before it goes
     #[arg(long)]
     without_sealed: bool,
-    /// Only say what would be deleted
-    #[arg(long)]
-    dry_run: bool,
 }
 
 /// What a dataset holds, as its ledger tells.
@@ -123,7 +115,7 @@ impl Doomed {
 pub(crate) fn reason(said: &str) -> Outcome<Text> {
     let reason = text("--reason", said)?;
     if reason.as_str().trim().is_empty() {
-        return Err(Failure::usage("--reason: say why"));
+        return Err(Failure::usage("--reason: say why").or_in_chinese("--reason：请写明理由"));
     }
     Ok(reason)
 }
@@ -137,7 +129,8 @@ pub(crate) fn check_steward(globals: &Globals, session: &Session, state: &Datase
     if state.is_steward(&session.vault, &me, session.at().vault) {
         return Ok(me);
     }
-    Err(Failure::refused(format!("{me} is no steward of {}: only stewards delete it", state.id())))
+    Err(Failure::refused(format!("{me} is no steward of {}: only stewards delete it", state.id()))
+        .or_in_chinese(format!("{me} 不是 {} 的管理者：只有管理者可以删除", state.id())))
 }
 
 /// Says what goes, whatever the options, and which persons would stay counted for nothing.
@@ -170,28 +163,28 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Delete) 
     let lang = globals.lang();
     let mut state = session.dataset_even_if_deleted(&args.dataset).await?;
     if state.is_deleted() {
-        return finish(globals, session, &state, args.dry_run).await;
+        return finish(globals, session, &state, args.how.dry_run).await;
     }
     let me = check_steward(globals, session, &state)?;
-    let file = match &args.terms {
-        Some(path) => Some((TermsFile::read(path, session.vault.id(), lang)?, path.clone())),
-        None => None,
-    };
+    let file = args.how.read(session, lang)?;
     let terms = match (&file, &args.reason) {
         (Some((file, path)), _) => {
             file.is_of(path, DATASET_DELETED, &LedgerId::Dataset(args.dataset.clone()), lang)?;
             match &file.terms {
                 Terms::DatasetDeleted(terms) => terms.clone(),
-                _ => return Err(Failure::usage(format!("{}: no terms of a deletion", path.display()))),
+                _ => {
+                    return Err(Failure::usage(format!("{}: no terms of a deletion", path.display()))
+                        .or_in_chinese(format!("{}：不是删除的条款", path.display())));
+                }
             }
         }
         (None, Some(said)) => DatasetDeletedTerms { reason: reason(said)? },
-        (None, None) => return Err(Failure::usage("--reason: say why")),
+        (None, None) => return Err(Failure::usage("--reason: say why").or_in_chinese("--reason：请写明理由")),
     };
     tell(globals, session, &state).await?;
     let needed = Place::Dataset(&state).genesis(session, DATASET_DELETED);
     let doomed = Doomed::of(session, &state);
-    if args.dry_run {
+    if args.how.dry_run {
         let done = Done::nothing(&state, doomed, terms.reason.as_str());
         return globals.output().result(&done, || match (lang, needed) {
             (Lang::En, 0) => "nothing was done".to_owned(),
@@ -202,9 +195,9 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Delete) 
             (Lang::Zh, n) => format!("未执行任何操作；须 {n} 人批准（`seqvault propose dataset delete`）"),
         });
     }
-    let of = file.as_ref().map(|(file, path)| (file, path.as_path()));
+    let of = file.as_ref().map(|(file, path)| (file, *path));
     let propose = format!("dataset delete {} --reason …", args.dataset);
-    let named = args.proposal.as_deref();
+    let named = args.how.proposal.as_deref();
     let act = (DATASET_DELETED, propose.as_str());
     let approved = acts::approval(session, Place::Dataset(&state), of, named, &me, needed, act, lang)?;
     if let Some(found) = &approved {
@@ -251,11 +244,10 @@ async fn append(
                     Lang::Zh => format!("{} 其间有变更，未予删除。现为：\n{}", state.id(), now.text(lang)),
                 },
             )
-            .hint("run the same command again"));
+            .again());
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", state.id()))
-        .hint("run the same command again"))
+    Err(crate::session::busy(state.id()))
 }
 
 /// Whether all that would be deleted was there when the last of the approvers looked.
@@ -342,7 +334,8 @@ async fn finish(globals: &Globals, session: &mut Session, state: &DatasetState, 
     let me = session.member_of(&globals.card()?)?;
     let at = session.at().vault;
     if !state.is_steward(&session.vault, &me, at) && !session.vault.is_officer(&me, at) {
-        return Err(crate::session::deleted(state).unwrap_or_else(|| Failure::refused("the dataset is deleted")));
+        return Err(crate::session::deleted(state)
+            .unwrap_or_else(|| Failure::refused("the dataset is deleted").or_in_chinese("数据集已删除")));
     }
     if let Some(failure) = crate::session::deleted(state) {
         globals.output().note(&match lang {
@@ -470,7 +463,9 @@ fn confirm(dataset: &DatasetId, given: Option<&DatasetId>, lang: Lang) -> Outcom
         std::io::stdin().lock().read_line(&mut line)?;
         Ok::<String, std::io::Error>(line)
     });
-    let line =
-        asked.map_err(|e| Failure::new(crate::error::Kind::Other, format!("the terminal can't be read: {e}")))?;
+    let line = asked.map_err(|e| {
+        Failure::new(Kind::Other, format!("the terminal can't be read: {e}"))
+            .or_in_chinese(format!("无法读取终端：{}", zh::io(&e)))
+    })?;
     if line.trim() == dataset.as_str() { Ok(()) } else { Err(other()) }
 }

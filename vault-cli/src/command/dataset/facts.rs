@@ -49,7 +49,11 @@ async fn opened(globals: &Globals, session: &mut Session, state: &DatasetState) 
     let facts = crate::marks::whole_facts(session, &keys, state, globals.lang()).await?;
     let facts = facts.ok_or_else(|| {
         Failure::not_found(format!("the sealed part of the facts of {} is not kept where this card opens it", state.id()))
-            .hint("its author has it: `dataset facts --sealed FILE`; or another steward shares the key: `seqvault subjects share`")
+            .or_in_chinese(format!("{} 的事实的密封部分未保存在本卡片可打开之处", state.id()))
+            .hints(
+                "its author has it: `dataset facts --sealed FILE`; or another steward shares the key: `seqvault subjects share`",
+                "其作者持有：`dataset facts --sealed FILE`；或由其他管理者共享密钥：`seqvault subjects share`",
+            )
     })?;
     Ok(Known { facts, whole: true })
 }
@@ -59,7 +63,8 @@ pub(super) async fn show(globals: &Globals, session: &mut Session, args: Facts) 
     let state = session.dataset_even_if_deleted(&args.dataset).await?;
     let sealed = facts::commitment(state.facts());
     if args.sealed.is_some() && sealed.is_none() {
-        return Err(Failure::usage(format!("--sealed: the facts of {} have no sealed part", args.dataset)));
+        return Err(Failure::usage(format!("--sealed: the facts of {} have no sealed part", args.dataset))
+            .or_in_chinese(format!("--sealed：{} 的事实没有密封部分", args.dataset)));
     }
     let known: Known<Dataset> =
         facts::known(args.dataset.as_str(), state.facts(), args.sealed.as_deref(), &home, lang)?;

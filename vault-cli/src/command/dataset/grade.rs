@@ -321,13 +321,17 @@ pub(crate) fn not_an_approver(me: &MemberId, state: &DatasetState, session: &Ses
         .members_with(Role::Approver, Some(state.id()), session.vault.last_seq())
         .map(ToString::to_string)
         .collect();
-    let failure = Failure::refused(format!("{me} is no approver of {}", state.id()));
+    let failure = Failure::refused(format!("{me} is no approver of {}", state.id()))
+        .or_in_chinese(format!("{me} 不是 {} 的批准人", state.id()));
     if who.is_empty() {
-        failure.hint(format!(
-            "nobody is yet: an officer names one with `seqvault member role MEMBER approver --dataset {}`",
-            state.id()
-        ))
+        failure.hints(
+            format!(
+                "nobody is yet: an officer names one with `seqvault member role MEMBER approver --dataset {}`",
+                state.id()
+            ),
+            format!("尚无批准人：由管理员以 `seqvault member role MEMBER approver --dataset {}` 指定", state.id()),
+        )
     } else {
-        failure.hint(format!("its approvers: {}", who.join(", ")))
+        failure.hints(format!("its approvers: {}", who.join(", ")), format!("其批准人：{}", who.join("、")))
     }
 }

@@ -263,17 +263,40 @@ async fn withdraw_table(session: &Session, dataset: &DatasetState, epoch: u64, t
 
 fn damaged(name: &ObjectName) -> Failure {
     Failure::integrity(format!("object {name} is not what was signed: the rotation stops here and loses nothing"))
-        .hint("the new epoch is open, so who was revoked can't open what is sealed from now on. Restore the object, then run `seqvault rotate` again")
+        .or_in_chinese(format!("对象 {name} 与所签不符：轮换在此停止，未丢失任何内容"))
+        .hints(
+            "the new epoch is open, so who was revoked can't open what is sealed from now on. Restore the object, then run `seqvault rotate` again",
+            "新的密钥纪元已启用，被撤销者无法打开此后封装的内容。请恢复该对象，再运行 `seqvault rotate`",
+        )
+}
+
+/// Why a rotation is somebody else's to do, in Chinese.
+#[must_use]
+pub fn why_not(error: &RotationError) -> String {
+    match error {
+        RotationError::NotHolder { epoch } => format!("只有持有密钥纪元 {epoch} 的管理者可以启用下一个"),
+        RotationError::HoldsTooLittle { from, to } => {
+            format!("只有卡片持有密钥纪元 {from} 至 {to} 的管理者可以关闭密钥纪元 {to}")
+        }
+        RotationError::Deleted => "数据集已删除".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn not_mine(dataset: &DatasetState, error: &RotationError) -> Failure {
-    let failure = Failure::refused(format!("{}: {error}", dataset.id()));
+    let failure = Failure::refused(format!("{}: {error}", dataset.id())).or_in_chinese(format!(
+        "{}：{}",
+        dataset.id(),
+        why_not(error)
+    ));
     match error {
-        RotationError::NotHolder { .. } => {
-            failure.hint("a steward who holds it runs `seqvault rotate`, or grants it to you first")
-        }
-        _ => failure.hint(
+        RotationError::NotHolder { .. } => failure.hints(
+            "a steward who holds it runs `seqvault rotate`, or grants it to you first",
+            "由持有它的管理者运行 `seqvault rotate`，或先授权给您",
+        ),
+        _ => failure.hints(
             "the steward who began the rotation runs `seqvault rotate`, or grants again so that you hold every epoch",
+            "由开始轮换的管理者运行 `seqvault rotate`，或重新授权使您持有全部密钥纪元",
         ),
     }
 }

@@ -52,7 +52,12 @@ fn ask(name: &str, lang: Lang) -> &'static str {
 
 impl Fired {
     fn explain(&self, lang: Lang, lines: &mut Vec<String>) {
-        lines.push(format!("{} {} [{}] {}", self.effect.say(lang), self.rule, self.row, self.text.say(lang)));
+        let (effect, rule, text) = (self.effect.say(lang), &self.rule, self.text.say(lang));
+        lines.push(match lang {
+            Lang::En => format!("{effect} {rule} [{}] {text}", self.row),
+            // Rows are named in English; the rule's id leads there, too.
+            Lang::Zh => format!("{effect} {rule} {text}"),
+        });
         if !self.cites.is_empty() {
             lines.push(format!("    {}", self.sources().join("; ")));
         }

@@ -25,6 +25,9 @@ fn a_card_in_a_members_name_takes_another_officers_approval() {
     let _ = world.new_person("desktop");
     let said = officer.fails(REFUSED, &["member", "add-key", "anna", "--card", "desktop.card"]);
     assert!(said.contains("1 approval(s) are needed") && said.contains("propose member add-key anna"), "{said}");
+    let dry = officer.ok(&["member", "add-key", "anna", "--card", "desktop.card", "--dry-run"]);
+    assert_eq!((&dry["entry"], &dry["approvals"]), (&Value::Null, &1.into()));
+    assert_eq!(officer.ok(&["member", "show", "anna"])["cards"], 1);
     let proposed = officer.ok(&["propose", "member", "add-key", "anna", "--card", "desktop.card"]);
     assert_eq!((&proposed["act"], &proposed["member"]), (&"card-added".into(), &"anna".into()));
     assert_eq!(strings(&proposed["may_approve"]), ["second".to_owned()].into());

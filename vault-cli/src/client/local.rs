@@ -71,9 +71,12 @@ pub async fn init(location: &str, genesis: Bytes) -> Outcome<Local> {
 /// The address of a bucket, if it is none of a folder.
 fn bucket(location: &str) -> Outcome<Option<S3Location>> {
     match location.split_once("://") {
-        Some(("s3", _)) => location.parse().map(Some).map_err(|e: store::LocationError| Failure::usage(e.to_string())),
+        Some(("s3", _)) => location.parse().map(Some).map_err(|e: store::LocationError| {
+            Failure::usage(e.to_string()).or_in_chinese(format!("{location}：不是有效的存储桶地址"))
+        }),
         Some((scheme, _)) => {
-            Err(Failure::usage(format!("{location}: a vault is in a folder or at s3://, not at {scheme}://")))
+            Err(Failure::usage(format!("{location}: a vault is in a folder or at s3://, not at {scheme}://"))
+                .or_in_chinese(format!("{location}：保险库在目录中或 s3:// 处，不在 {scheme}:// 处")))
         }
         None => Ok(None),
     }

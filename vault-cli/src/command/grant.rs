@@ -282,11 +282,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     };
     for card in done.cards.iter().filter(|c| c.new) {
         // Whatever the options: this is the moment to compare it.
-        output::warn(&format!(
-            "seals to a card that is new here: {}  {}",
-            card.fingerprint,
-            output::printable(&card.label)
-        ));
+        let (print, label) = (&card.fingerprint, output::printable(&card.label));
+        output::warn(&match lang {
+            Lang::En => format!("seals to a card that is new here: {print}  {label}"),
+            Lang::Zh => format!("将封装给此处首次出现的卡片：{print}  {label}"),
+        });
     }
     if args.dry_run {
         return out.result(&done, || {
@@ -295,7 +295,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 (n, Lang::En) => format!("; {n} approval(s) are needed (`seqvault propose`)"),
                 (n, Lang::Zh) => format!("；须 {n} 人批准（`seqvault propose`）"),
             };
-            format!("{} would be granted to {}; nothing was done{more}", done.dataset, done.member)
+            match lang {
+                Lang::En => format!("{} would be granted to {}; nothing was done{more}", done.dataset, done.member),
+                Lang::Zh => format!("将把 {} 授权给 {}；未执行任何操作{more}", done.dataset, done.member),
+            }
         });
     }
     let signer = session.signer(globals)?;
@@ -310,14 +313,17 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     done.entry = Some(grant(&mut session, &signer, &mut dataset, &wanted).await?);
     done.epochs = dataset.unclosed().map(|(n, _)| n).collect();
     out.result(&done, || {
-        let until = done.until.map_or_else(String::new, |t| format!(" until {}", output::time(t)));
-        format!(
-            "{} may read {}{until} ({} card{})",
-            done.member,
-            done.dataset,
-            done.cards.len(),
-            if done.cards.len() == 1 { "" } else { "s" }
-        )
+        let (member, dataset, cards) = (&done.member, &done.dataset, done.cards.len());
+        match lang {
+            Lang::En => {
+                let until = done.until.map_or_else(String::new, |t| format!(" until {}", output::time(t)));
+                format!("{member} may read {dataset}{until} ({})", output::count(cards, "card"))
+            }
+            Lang::Zh => {
+                let until = done.until.map_or_else(String::new, |t| format!("，至 {}", output::time(t)));
+                format!("{member} 可读取 {dataset}{until}（{cards} 张卡片）")
+            }
+        }
     })
 }
 

@@ -109,7 +109,11 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     globals.output().result(&done, || text_of(&done))?;
     match waits {
         Some(why) if args.reencrypt => Err(Failure::refused(format!("nothing was re-encrypted: {why}"))
-            .hint(format!("a steward runs `seqvault rotate {} --reencrypt`", done.dataset))),
+            .or_in_chinese(format!("未重新加密：{}", rotate::why_not(&why)))
+            .hints(
+                format!("a steward runs `seqvault rotate {} --reencrypt`", done.dataset),
+                format!("由管理者运行 `seqvault rotate {} --reencrypt`", done.dataset),
+            )),
         _ => Ok(()),
     }
 }

@@ -51,7 +51,8 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     let card = globals.card()?;
     let me = session.member_of(&card)?;
     if !dataset.is_steward(&session.vault, &me, session.at().vault) {
-        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards rotate", args.dataset)));
+        return Err(Failure::refused(format!("{me} is no steward of {}: only stewards rotate", args.dataset))
+            .or_in_chinese(format!("{me} 不是 {} 的管理者：只有管理者可以轮换密钥", args.dataset)));
     }
     super::due::warn_of(globals, &mut session, &dataset).await?;
     let signer = session.signer(globals)?;

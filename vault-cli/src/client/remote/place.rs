@@ -29,28 +29,41 @@ pub fn is_address(location: &str) -> bool {
 impl Place {
     /// Reads an address.
     pub(super) fn parse(text: &str) -> Outcome<Self> {
-        let wrong = |why: &str| Failure::usage(format!("{text}: {why}"));
-        let url = Url::parse(text).map_err(|e| wrong(&format!("it is no address: {e}")))?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host"))?;
+        let wrong = |why: &str, why_zh: &str| {
+            Failure::usage(format!("{text}: {why}")).or_in_chinese(format!("{text}：{why_zh}"))
+        };
+        let url = Url::parse(text).map_err(|e| wrong(&format!("it is no address: {e}"), "不是地址"))?;
+        let host =
+            url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host", "未指明主机"))?;
         if !url.username().is_empty() || url.password().is_some() {
             // The address is not shown: a password does not belong on a screen.
             return Err(Failure::usage(format!("{host}: a name or password in an address has no use here"))
-                .hint("the identity signs each request; write https://host"));
+                .or_in_chinese(format!("{host}：地址中的用户名或口令在此无用"))
+                .hints("the identity signs each request; write https://host", "请求由身份签名；请写 https://host"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("a server's address ends before `?` and `#`"));
+            return Err(wrong("a server's address ends before `?` and `#`", "服务器地址不含 `?` 和 `#` 及其后的部分"));
         }
         let loopback = is_loopback(host);
         if url.scheme() == "http" && !loopback {
-            return Err(wrong("without TLS a server is reached on this machine only")
-                .hint("write https://, or reach it through a tunnel to 127.0.0.1"));
+            return Err(wrong(
+                "without TLS a server is reached on this machine only",
+                "没有 TLS 时只能访问本机的服务器",
+            )
+            .hints(
+                "write https://, or reach it through a tunnel to 127.0.0.1",
+                "请写 https://，或经隧道访问 127.0.0.1",
+            ));
         }
         let path = url.path().trim_end_matches('/');
         // As it was typed: a parser would have taken `..` away without a word.
         let typed = text.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
         let strange = |part: &str| matches!(part, "" | "." | "..");
         if path.contains('%') || !path.is_empty() && typed.trim_end_matches('/').split('/').any(strange) {
-            return Err(wrong("a path in an address has no escapes, dots or empty parts"));
+            return Err(wrong(
+                "a path in an address has no escapes, dots or empty parts",
+                "地址中的路径不得有转义、点或空段",
+            ));
         }
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self { text: format!("{}://{authority}{path}", url.scheme()), authority, loopback })

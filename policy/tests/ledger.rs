@@ -14,7 +14,7 @@ mod scene;
 #[path = "../../vault-core/tests/ledger/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scene::{Scene, pack};
 use vault_core::ids::{DatasetId, Digest, LedgerId};
@@ -22,10 +22,12 @@ use vault_core::ledger::dataset::creator_of;
 use vault_core::ledger::exposure::{Creators, ExposureState, Exposures};
 use vault_core::ledger::fold::At;
 use vault_core::ledger::statement::*;
+use vault_policy::facts::StatedError;
 use vault_policy::gate::{Standing, TraceError};
 use vault_policy::ledger::{
-    Ask, Counted, Earlier, Ground, Need, Refusal, audit, check, check_creation, check_exposure, check_member,
-    decide_reserved, export_ledger, foresee, in_force, may_release, recipient_ledger, standing,
+    Ask, Counted, Earlier, Ground, Need, Refusal, audit, check, check_creation, check_exposure, check_fresh,
+    check_member, counted_in, decide_reserved, export_ledger, foresee, in_force, is_timed, ledgers_of, may_release,
+    recipient_ledger, rests_on, standing, traced_by,
 };
 use vault_policy::{Lang, Outcome};
 use world::*;
@@ -1092,4 +1094,221 @@ fn nobody_is_somebody_else_by_spelling() {
     // The controller's own, written otherwise, is not another party.
     let own = Scene::domestic().with("member.legal.id", "\"c-1 \"").with("dataset.consent.separate", "\"no\"");
     assert_eq!(own.effect("person-separate-consent"), None);
+}
+
+#[test]
+fn a_refusal_names_what_it_is_about_in_chinese_too() {
+    let zh = |refusal: Refusal| refusal.text().say(Lang::Zh).to_owned();
+    for (of, word) in
+        [("dataset", "无法读取数据集的事实"), ("member", "无法读取成员的事实"), ("grant", "无法读取授权的事实")]
+    {
+        let said = zh(Refusal::Facts { of, why: StatedError::OtherSealed });
+        assert!(said.contains(word), "{said}");
+    }
+    for (what, word) in
+        [("the rule packs", "，规则包已变更"), ("the member", "，成员信息已变更"), ("an approver", "，批准人已变更")]
+    {
+        assert!(zh(Refusal::Older(what)).contains(word), "{what}");
+    }
+    for (of, word) in [
+        (Earlier::Cited(3), "的保险库第 3 条记录早 9 秒"),
+        (Earlier::Entry(4), "的第 4 条记录早 9 秒"),
+        (Earlier::Reservation(5), "的人数登记（第 5 条记录）早 9 秒"),
+    ] {
+        let said = zh(Refusal::Order { by: 9, of });
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn a_pack_is_found_by_its_hash_among_others_and_goes_by_its_name() {
+    let mut gate = Gate::new(Scene::domestic());
+    let more = ["example-institute", "cn-sequencing"].map(|name| pack(name).clone());
+    let found = in_force(&gate.w.state, gate.w.state.last_seq(), &more).unwrap();
+    assert_eq!(found.iter().map(|pack| pack.hash()).collect::<Vec<_>>(), [pack("cn-sequencing").hash()]);
+    let hash = pack("cn-sequencing").hash();
+    gate.w.vault_does("olga", Body::PackSet(PackSet { hash, name: text("house"), on: true }));
+    let other = in_force(&gate.w.state, gate.w.state.last_seq(), &more);
+    assert_eq!(other.map(|packs| packs.len()), Err(Refusal::NoPack { name: "house".to_owned(), hash }));
+}
+
+#[test]
+fn the_ledgers_to_read_are_those_of_the_facts_the_trace_and_the_grants() {
+    let mut gate = Gate::new(Scene::named());
+    let both = BTreeSet::from([gate.recipient(), gate.export()]);
+    let asked = ledgers_of(&gate.w.state, gate.w.data(), gate.at(), &member("rita"), &[]).unwrap();
+    assert_eq!(asked.into_iter().collect::<BTreeSet<_>>(), both);
+    assert_eq!(counted_in(gate.w.data()), BTreeSet::new());
+    let (recipient, export) = gate.reserve_all();
+    let grant = gate.honest(Some(&recipient), Some(&export));
+    let grant = gate.approved(grant);
+    let statement = gate.w.dataset_draft("stella", Body::Granted(grant.clone()));
+    assert_eq!(traced_by(&gate.w.sign("stella", &statement)), Some(gate.export()));
+    assert_eq!(traced_by(&gate.w.dataset[0]), None);
+    gate.says("stella", Body::Granted(grant));
+    assert_eq!(counted_in(gate.w.data()), both);
+}
+
+#[test]
+fn other_numbers_of_persons_change_the_totals_and_nothing_else() {
+    let mut gate = Gate::new(Scene::named());
+    let to = gate.recipient();
+    let facts = gate.grant_facts();
+    gate.puts(to, "stella", Body::Reserved(Reserved { dataset: other_dataset(), ..gate.reserved(to, 40) }));
+    let (exposures, rita) = (gate.exposures(), member("rita"));
+    let (vault, dataset, at) = (&gate.w.state, gate.w.data(), gate.at());
+    let ask = Ask { vault, exposures: &exposures, dataset, at, member: &rita, facts: &facts };
+    let (_, need) = foresee(&ask, &[pack("cn-sequencing")]).unwrap();
+    let fewer = need.adding(|need| need.added - 93);
+    let recipient = need.recipient.unwrap();
+    assert_eq!((recipient.added, recipient.total), (100, 140));
+    assert_eq!(fewer.recipient, Some(Need { added: 7, total: 47, ..recipient }));
+    assert_eq!(fewer.export, Some(Need { added: 7, total: 7, ..need.export.unwrap() }));
+}
+
+#[test]
+fn the_gate_judges_times_of_what_it_looks_at_and_of_nothing_in_a_vault_without_rules() {
+    let mut gate = Gate::new(Scene::named());
+    let bare = gate.w.grant("rita");
+    let granted = gate.w.dataset_draft("stella", Body::Granted(bare));
+    let ended = gate.w.dataset_draft("stella", revoked("rita"));
+    assert!(is_timed(&gate.w.state, &granted) && !is_timed(&gate.w.state, &ended));
+    // Who is counted is as they are said to be now.
+    let to = gate.recipient();
+    let reserved = gate.draft(to, "stella", Body::Reserved(gate.reserved(to, 100)));
+    assert_eq!(check_fresh(&gate.w.state, None, &reserved), Ok(()));
+    let moved = gate.scene.clone().with("member.access.country", "\"FR\"");
+    gate.w.vault_does("olga", Body::MemberAmended(MemberAmended { info: info_of(&moved), member: member("rita") }));
+    assert_eq!(check_fresh(&gate.w.state, None, &reserved), Err(Refusal::Older("the member")));
+    gate.w.vault_does("olga", set_pack("cn-sequencing", false));
+    assert!(!is_timed(&gate.w.state, &granted));
+}
+
+#[test]
+fn what_no_trace_names_is_cancelled_and_what_ends_now_is_not_suspended() {
+    let mut gate = Gate::new(Scene::named());
+    let (recipient, export) = gate.reserve_all();
+    for reservation in [recipient.clone(), export.clone()] {
+        let cancel = Body::ReservationCancelled(ReservationCancelled { reservation });
+        assert_eq!(gate.check(cancel), Ok(()));
+    }
+    let mut gate = Gate::new(Scene::domestic());
+    let honest = gate.honest(None, None);
+    let ends = honest.terms.ends.unwrap();
+    let honest = gate.approved(honest);
+    gate.w.does("stella", Body::Granted(honest));
+    let withdrawn = gate.scene.clone().with("dataset.consent.withdrawn", "\"yes\"");
+    for (time, expected) in [(ends - 1, Err(Refusal::Suspend(member("rita")))), (ends, Ok(()))] {
+        let body = Body::FactsAmended(amended(&withdrawn, &[], &[]));
+        let statement = Statement { time, ..gate.w.dataset_draft("stella", body) };
+        assert_eq!(check(&gate.w.state, &gate.exposures(), gate.w.data(), &statement, &[]), expected, "{time}");
+    }
+}
+
+#[test]
+fn who_is_enrolled_is_looked_at_where_rules_are_in_force_and_nowhere_else() {
+    let mut gate = Gate::new(Scene::domestic());
+    let elsewhere = Info { jurisdiction: Jurisdiction::parse("DE").unwrap(), ..info_of(&gate.scene) };
+    let enrolled = |info: Info| Body::MemberEnrolled(MemberEnrolled { cards: Vec::new(), info, member: member("zoe") });
+    let ask =
+        |gate: &Gate, info: &Info| check_member(&gate.w.state, &gate.w.vault_draft("olga", enrolled(info.clone())));
+    assert_eq!(ask(&gate, &info_of(&gate.scene)), Ok(()));
+    assert!(matches!(ask(&gate, &elsewhere), Err(Refusal::Facts { of: "member", .. })));
+    gate.w.vault_does("olga", set_pack("cn-sequencing", false));
+    assert_eq!(ask(&gate, &elsewhere), Ok(()));
+}
+
+/// A year on, the persons who were exported are in the ledger of their year; who is added is in no ledger yet.
+#[test]
+fn an_export_of_last_year_stands_where_it_was_counted_and_more_persons_do_not() {
+    let mut gate = Gate::new(Scene::named().with("grant.opening.expiry", "2029-01-01"));
+    let (recipient, export) = gate.reserve_all();
+    let grant = gate.honest(Some(&recipient), Some(&export));
+    let ends = grant.terms.ends.unwrap();
+    let grant = gate.approved(grant);
+    gate.says("stella", Body::Granted(grant));
+    let next = NOW + 360 * 86_400;
+    assert!(next < ends, "{ends}");
+    let packs = [pack("cn-sequencing")];
+    let ledger = |time| export_ledger(&gate.scene.facts().0, time, &packs);
+    assert_ne!(ledger(NOW), ledger(next), "another year");
+    let ask = |scene: &Scene, time: u64| {
+        let body = Body::FactsAmended(amended(scene, &[], &[]));
+        let statement = Statement { time, ..gate.w.dataset_draft("stella", body) };
+        check(&gate.w.state, &gate.exposures(), gate.w.data(), &statement, &[])
+    };
+    let more = gate.scene.clone().with("dataset.subjects.count", "101");
+    for time in [NOW, next] {
+        assert_eq!(ask(&gate.scene, time), Ok(()), "{time}");
+        assert_eq!(ask(&more, time), Err(Refusal::Suspend(member("rita"))), "{time}");
+    }
+}
+
+#[test]
+fn a_release_without_approvals_cites_the_very_entry_that_cancelled() {
+    let mut gate = Gate::new(Scene::named());
+    let to = gate.recipient();
+    let reservation = gate.reserve(to, 100);
+    let entry = gate.cancels(ReservationCancelled { reservation: reservation.clone() });
+    let Body::Released(honest) = gate.release(&reservation, entry, false) else { panic!("another kind") };
+    let ask = |cites: Reservation| {
+        let body = Body::Released(Released { cites, ..honest.clone() });
+        let statement = gate.draft(to, "stella", body);
+        check_exposure(&gate.w.state, &gate.exposure(&to), gate.w.data(), &statement, &[])
+    };
+    let cites = gate.cites(entry);
+    assert_eq!(ask(cites.clone()), Ok(()));
+    let refused = Err(Refusal::Reservation("its dataset has not cancelled it"));
+    assert_eq!(ask(Reservation { seq: cites.seq - 1, ..cites.clone() }), refused);
+    assert_eq!(ask(Reservation { hash: gate.w.data().judged()[0].hash, ..cites.clone() }), refused);
+    assert_eq!(ask(Reservation { ledger: LedgerId::Exposure(to), ..cites }), refused);
+}
+
+#[test]
+fn nothing_rests_on_a_reservation_that_adds_nobody() {
+    let mut gate = Gate::new(Scene::named());
+    let to = gate.recipient();
+    let [first, none, last] = [100, 0, 0].map(|added| gate.reserve(to, added));
+    let state = gate.exposure(&to);
+    assert_eq!([first, none, last].map(|one| rests_on(&state, &one.hash).count()), [2, 0, 0]);
+}
+
+#[test]
+fn readers_ask_nothing_of_what_is_void() {
+    let mut gate = Gate::new(Scene::domestic());
+    let bare = gate.w.grant("rolf");
+    let void = gate.w.dataset_draft("rita", Body::Granted(bare));
+    let stored = gate.w.sign("rita", &void);
+    gate.w.dataset.push(stored);
+    gate.w.refold();
+    assert_ne!(gate.w.data().judged().last().unwrap().verdict, vault_core::ledger::fold::Verdict::Applied);
+    let found = audit(&gate.w.state, &gate.exposures(), &dataset_id(), &gate.w.dataset, &[]);
+    assert!(found.iter().all(|one| one.seq != void.seq), "{found:?}");
+}
+
+#[test]
+fn new_facts_are_no_earlier_than_the_reservations_that_they_rest_on() {
+    let mut gate = Gate::new(Scene::named());
+    let (recipient, export) = gate.reserve_all();
+    let grant = gate.honest(Some(&recipient), Some(&export));
+    let grant = gate.approved(grant);
+    gate.says("stella", Body::Granted(grant));
+    let more = gate.scene.clone().with("dataset.subjects.count", "120");
+    gate.w.now = NOW + 10_000;
+    let counted = [gate.recipient(), gate.export()].map(|ledger| gate.reserve(ledger, 20));
+    let times: Vec<bool> = [NOW + 20_000, NOW]
+        .into_iter()
+        .map(|now| {
+            gate.w.now = now;
+            let cites = [("rita", &counted[0]), ("rita", &counted[1])];
+            let body = Body::FactsAmended(amended(&more, &[], &cites));
+            let statement = Statement { time: now, ..gate.w.dataset_draft("stella", body) };
+            let entries = [&gate.w.dataset[..], &[gate.w.sign("stella", &statement)]].concat();
+            let found = audit(&gate.w.state, &gate.exposures(), &dataset_id(), &entries, &[]);
+            let of_reservation =
+                |refusal: &Refusal| matches!(refusal, Refusal::Order { of: Earlier::Reservation(_), .. });
+            found.iter().any(|one| one.seq == statement.seq && of_reservation(&one.refusal))
+        })
+        .collect();
+    assert_eq!(times, [false, true]);
 }

@@ -1312,3 +1312,27 @@ fn new_facts_are_no_earlier_than_the_reservations_that_they_rest_on() {
         .collect();
     assert_eq!(times, [false, true]);
 }
+
+/// Who judges a grant years later counts what was there then, whatever was released since.
+#[test]
+fn what_was_released_since_counts_for_a_grant_that_was_made_before() {
+    let mut gate = Gate::new(Scene::named());
+    let (recipient, export) = gate.reserve_all();
+    let grant = gate.honest(Some(&recipient), Some(&export));
+    let grant = gate.approved(grant);
+    let (statement, then) = (gate.w.dataset_draft("stella", Body::Granted(grant)), gate.w.data().clone());
+    let ask = |gate: &Gate, now: bool| {
+        let (vault, exposures) = (&gate.w.state, gate.exposures());
+        if now {
+            vault_policy::ledger::check_now(vault, &exposures, &then, &statement, &[])
+        } else {
+            check(vault, &exposures, &then, &statement, &[])
+        }
+    };
+    assert_eq!((ask(&gate, true), ask(&gate, false)), (Ok(()), Ok(())));
+    let entry = gate.cancels(ReservationCancelled { reservation: recipient.clone() });
+    let (to, release) = (gate.recipient(), gate.release(&recipient, entry, false));
+    gate.puts(to, "stella", release);
+    let released = Err(Refusal::Reservation("it was released"));
+    assert_eq!((ask(&gate, true), ask(&gate, false)), (released, Ok(())));
+}

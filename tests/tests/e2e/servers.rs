@@ -425,7 +425,8 @@ fn a_put_that_was_killed_with_its_server_goes_on_in_a_later_run_through_another(
     for (more, lost) in [(&["--via-server"][..], 1), (&[], AT_ONCE)] {
         let passage = Passage::new(6);
         let args = [&["put", DATA, "run"], more].concat();
-        let put = passage.seq().start_paused("append:1", &args);
+        // Not its commit, which is the second thing that it appends.
+        let put = passage.seq().start_paused("append:2", &args);
         wait_until(|| packs(&passage.world).len() >= 3);
         put.kill();
         passage.fail_over(0);

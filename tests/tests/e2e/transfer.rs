@@ -586,12 +586,14 @@ fn a_put_that_is_killed_at_any_time_goes_on_and_stores_no_acknowledged_pack_twic
     let seq = world.person("seq");
     let args = ["put", DATA, "run", "--json"];
     // Each round dies some time after it stored a pack, and so has acknowledged work of the rounds before to go on from. None comes as far
-    // as its commit: kills around that one are told apart by `crash`, and on a quick machine would otherwise fall there by luck.
-    for jitter in [0, 31, 7, 19] {
+    // as its commit: kills around that one are told apart by `crash`, and on a quick machine would otherwise fall there by luck. The first
+    // round opens the upload before.
+    for (commit, jitter) in [("append:2", 0), ("append:1", 31), ("append:1", 7), ("append:1", 19)] {
         let before = packs(&world).len();
-        let (mut command, at_commit) = seq.paused("append:1", &args);
+        let (mut command, at_commit) = seq.paused(commit, &args);
         let mut child = command.spawn().unwrap();
         wait_until(|| packs(&world).len() > before || at_commit.exists());
+        assert!(!packs(&world).is_empty());
         sleep(Duration::from_millis(jitter));
         signal(&child, "KILL");
         assert_eq!(child.wait().unwrap().signal(), Some(9));

@@ -955,9 +955,10 @@ fn a_vault_that_disappears_during_a_put_and_comes_back_takes_the_same_command() 
     world.write("run/a", &noise(200_000_000, 1));
     let seq = world.person("seq");
     let args = ["put", DATA, "run"];
-    // 200 MB are six packs: the fourth waits until the vault is gone.
-    let put = seq.start_paused("any:4", &args);
+    // 200 MB are six packs: the third waits until the vault is gone.
+    let mut put = seq.start_paused("any:4", &args);
     wait_until(|| !packs(&world).is_empty());
+    assert!(put.is_paused());
     let away = world.path("unmounted");
     fs::rename(world.vault(), &away).unwrap();
     let said = put.finish().fails(8);
@@ -984,9 +985,10 @@ fn a_vault_that_disappears_during_a_get_and_comes_back_takes_the_same_command() 
     world.person("seq").ok(&["put", DATA, "run"]);
     let anna = world.person("anna");
     let args = ["get", DATA, "--output", "out"];
-    let get = anna.start_paused(LATE_READ, &args);
+    let mut get = anna.start_paused(LATE_READ, &args);
     let part = world.path("out/run/.a.seqvault-part");
     wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000));
+    assert!(get.is_paused());
     let away = world.path("unmounted");
     fs::rename(world.vault(), &away).unwrap();
     let done = get.finish();

@@ -155,7 +155,7 @@ async fn the_probe_takes_both_gateways_and_leaves_nothing() {
     let begun = Instant::now();
     probe_all(&store).await.unwrap();
     // Two buckets, and perhaps a busy machine: it is done at each `init` and `doctor`.
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     for bucket in [first, second] {
         let listed = server.signed(&[], &format!("{bucket}?list-type=2")).unwrap();
         assert!(!listed.contains("<Key>"), "{listed}");
@@ -384,7 +384,7 @@ async fn a_dead_gateway_is_passed_over_and_a_restart_is_waited_for() {
     assert_eq!(store.list("ledger/").await.unwrap().len(), 2);
     let link = store.link_get(&entry(1), TTL).await.unwrap();
     assert_eq!(follow(&link, None).1, "one", "links go where somebody answers");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 
     server.kill();
     let writer = tokio::spawn({

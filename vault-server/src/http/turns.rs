@@ -23,6 +23,8 @@ pub(super) const TURN: Duration = Duration::from_secs(2);
 pub(super) struct Turns {
     desks: Mutex<HashMap<LedgerId, Weak<Desk>>>,
     max: usize,
+    /// How long each lasts.
+    turn: Duration,
 }
 
 /// One ledger's lines.
@@ -74,10 +76,10 @@ impl Drop for Waiting<'_> {
 impl Turns {
     /// At most so many wait for a turn at one ledger.
     pub(super) fn new(max: usize) -> Self {
-        Self { desks: Mutex::default(), max }
+        Self { desks: Mutex::default(), max, turn: TURN }
     }
 
-    /// Waits for a turn and gives it to a member for [`TURN`]. Zero, and at once, if the member has one or waits for one already.
+    /// Waits for a turn and gives it to a member for [`TURN`], which it returns. Zero, and at once, if the member has one or waits for one already.
     pub(super) async fn take(&self, ledger: &LedgerId, member: &MemberId) -> Result<Duration, Refused> {
         let desk = self.desk(ledger);
         let has = lock(&desk.turn).as_ref().is_some_and(|turn| turn.member == *member);
@@ -86,16 +88,16 @@ impl Turns {
         let since = Instant::now();
         let turn = Turn { member: member.clone(), since, _head: head, running: watch::Sender::new(()) };
         *lock(&desk.turn) = Some(turn);
-        let desk = Arc::clone(&desk);
+        let (desk, lasts) = (Arc::clone(&desk), self.turn);
         tokio::spawn(async move {
-            tokio::time::sleep(TURN).await;
+            tokio::time::sleep(lasts).await;
             let mut turn = lock(&desk.turn);
             // Another's turn may have begun since.
             if turn.as_ref().is_some_and(|turn| turn.since == since) {
                 *turn = None;
             }
         });
-        Ok(TURN)
+        Ok(lasts)
     }
 
     /// Waits until nothing else of the member's is being appended to the ledger: nobody stands in line twice.
@@ -115,7 +117,7 @@ impl Turns {
         };
         if let Some(mut running) = other {
             // An error is what is waited for: the turn has gone.
-            let _ = tokio::time::timeout(TURN, running.changed()).await;
+            let _ = tokio::time::timeout(self.turn, running.changed()).await;
         }
         let append = Arc::clone(&desk.appends).lock_owned().await;
         Head { _turn: own, _append: append, _desk: desk }
@@ -169,37 +171,51 @@ mod tests {
         name.parse().unwrap()
     }
 
-    /// Milliseconds that something took, by the runtime's clock, which stands still but for timers.
-    async fn took<T>(what: impl Future<Output = T>) -> (T, u128) {
-        let began = tokio::time::Instant::now();
-        let result = what.await;
-        (result, began.elapsed().as_millis())
+    /// Longer than any test.
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn turns(max: usize, turn: Duration) -> Arc<Turns> {
+        Arc::new(Turns { turn, ..Turns::new(max) })
+    }
+
+    /// What comes of something that waits for nothing, or not for long.
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), what).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_holder_of_a_turn_appends_at_once_and_others_after_it() {
-        let (turns, ledger) = (Arc::new(Turns::new(8)), LedgerId::Vault);
+        let (turns, ledger) = (turns(8, HOUR), LedgerId::Vault);
         turns.take(&ledger, &member("a")).await.unwrap();
         let others = {
             let (turns, ledger) = (Arc::clone(&turns), ledger.clone());
-            tokio::spawn(async move { took(turns.append(&ledger, &member("b"))).await.1 })
+            tokio::spawn(async move { drop(turns.append(&ledger, &member("b")).await) })
         };
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let (head, waited) = took(turns.append(&ledger, &member("a"))).await;
-        assert!(waited < 50, "{waited}");
+        let head = soon(turns.append(&ledger, &member("a"))).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!others.is_finished());
         drop(head);
-        assert!(others.await.unwrap() < 1500, "the append ended the turn");
+        // The append ended the turn.
+        soon(others).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_turn_that_is_not_used_ends_by_itself() {
-        let turns = Turns::new(8);
+        let short = Duration::from_millis(200);
+        let turns = turns(8, short);
+        let began = Instant::now();
+        assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), short);
+        drop(soon(turns.append(&LedgerId::Vault, &member("b"))).await);
+        assert!(began.elapsed() >= short, "{:?}", began.elapsed());
+        assert_eq!(soon(turns.take(&LedgerId::Vault, &member("b"))).await.unwrap(), short);
+    }
+
+    #[tokio::test]
+    async fn each_ledger_has_its_own_line() {
+        let turns = turns(8, HOUR);
         turns.take(&LedgerId::Vault, &member("a")).await.unwrap();
-        let (_, other) = took(turns.append(&LedgerId::Dataset("x".parse().unwrap()), &member("b"))).await;
-        assert!(other < 50, "another ledger has its own line");
-        let (_, waited) = took(turns.append(&LedgerId::Vault, &member("b"))).await;
-        assert!((1800..3500).contains(&waited), "{waited}");
+        drop(soon(turns.append(&LedgerId::Dataset("x".parse().unwrap()), &member("b"))).await);
     }
 
     #[tokio::test]
@@ -225,8 +241,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_member_waits_once_and_a_line_that_is_too_long_refuses() {
-        let turns = Arc::new(Turns::new(1));
-        assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), TURN);
+        let turns = turns(1, HOUR);
+        assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), HOUR);
         assert_eq!(turns.take(&LedgerId::Vault, &member("a")).await.unwrap(), Duration::ZERO, "it has the turn");
         let waiting = {
             let turns = Arc::clone(&turns);
@@ -237,21 +253,24 @@ mod tests {
         assert_eq!(turns.take(&LedgerId::Vault, &member("c")).await.unwrap_err().of(), Type::Busy);
         waiting.abort();
         let _ = waiting.await;
-        assert_eq!(turns.take(&LedgerId::Vault, &member("c")).await.unwrap(), TURN, "who leaves makes room");
+        drop(soon(turns.append(&LedgerId::Vault, &member("a"))).await);
+        assert_eq!(soon(turns.take(&LedgerId::Vault, &member("c"))).await.unwrap(), HOUR, "who leaves makes room");
     }
 
     #[tokio::test]
     async fn however_many_wait_for_turns_an_append_waits_for_one() {
-        let turns = Arc::new(Turns::new(100));
+        let turn = Duration::from_millis(500);
+        let turns = turns(100, turn);
         turns.take(&LedgerId::Vault, &member("m")).await.unwrap();
         for n in 0..50 {
             let turns = Arc::clone(&turns);
             tokio::spawn(async move { turns.take(&LedgerId::Vault, &member(&format!("m{n}"))).await.map(drop) });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let (_, waited) = took(turns.append(&LedgerId::Vault, &member("officer"))).await;
-        assert!(waited < 2500, "{waited}");
-        let (_, waited) = took(turns.append(&LedgerId::Vault, &member("officer"))).await;
-        assert!(waited < 2500, "{waited}");
+        for _ in 0..2 {
+            let began = Instant::now();
+            drop(turns.append(&LedgerId::Vault, &member("officer")).await);
+            assert!(began.elapsed() < 15 * turn, "{:?}", began.elapsed());
+        }
     }
 }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_never_began_before_the_request_and_few_looks_serve_many() {
+    async fn a_look_never_began_before_the_request() {
         let (begun, waves) = (Arc::new(AtomicU64::new(0)), Arc::new(Waves::<u8, u64>::new(&places())));
         let ask = |begun: Arc<AtomicU64>, waves: Arc<Waves<u8, u64>>| async move {
             let before = begun.load(Ordering::SeqCst);
@@ -180,7 +180,35 @@ mod tests {
         for one in asking {
             one.await.unwrap();
         }
-        assert!(begun.load(Ordering::SeqCst) < 50, "{begun:?} looks for 200 requests");
+    }
+
+    #[tokio::test]
+    async fn all_who_come_while_a_look_runs_share_the_next() {
+        let (begun, go) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
+        let waves = Arc::new(Waves::<u8, u64>::new(&places()));
+        let asking: Vec<_> = (0..200)
+            .map(|_| {
+                let (begun, go, waves) = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&waves));
+                tokio::spawn(async move {
+                    let look = move || {
+                        let (number, go) = (begun.fetch_add(1, Ordering::SeqCst) + 1, Arc::clone(&go));
+                        async move { go.acquire().await.map_or(0, |_| number) }
+                    };
+                    waves.look(0, look).await.unwrap()
+                })
+            })
+            .collect();
+        // All of them have asked when the first look is let go.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        go.add_permits(1);
+        let mut seen = Vec::new();
+        for one in asking {
+            seen.push(one.await.unwrap());
+        }
+        assert!(seen.iter().all(|look| (1..=2).contains(look)), "{seen:?}");
+        assert!(begun.load(Ordering::SeqCst) <= 2, "{begun:?} looks for 200 requests");
     }
 
     #[tokio::test]
@@ -214,11 +242,18 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_takes_nobody_with_it() {
         let waves = Arc::new(Waves::<u8, u8>::new(&places()));
-        let slow = || async {
-            tokio::time::sleep(Duration::from_millis(30)).await;
-            7
+        let go = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&go);
+        let slow = move || {
+            let held = Arc::clone(&held);
+            async move { held.acquire().await.map_or(0, |_| 7) }
         };
-        let impatient = tokio::time::timeout(Duration::from_millis(5), waves.look(0, slow));
+        let first = waves.look(0, slow.clone());
+        let impatient = async {
+            let gave_up = tokio::time::timeout(Duration::from_millis(5), first).await;
+            go.add_permits(1);
+            gave_up
+        };
         let patient = waves.look(0, slow);
         let (gave_up, answered) = tokio::join!(impatient, patient);
         assert!(gave_up.is_err());

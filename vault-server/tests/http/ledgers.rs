@@ -98,20 +98,27 @@ async fn a_turn_keeps_others_waiting_and_its_holder_not() {
     served.world.create_dataset().await;
     let ledger = dataset_ledger();
     let (turn, at) = (format!("/v1/ledgers/{ledger}/turn"), format!("/v1/ledgers/{ledger}/entries"));
+    let began = Instant::now();
     let given: Turn = served.post(&served.world.officer, &turn, "").await.ok(200).json();
     assert_eq!((given.next, given.milliseconds), (served.world.next_seq(&ledger), 2000));
     let opened = Body::UploadOpened(UploadOpened { ends: 1 << 40, upload: UploadId([1; 16]) });
     let entry = served.world.sign(&served.world.uploader, &ledger, opened);
-    let began = Instant::now();
     served.put(&served.world.uploader, format!("{at}/{}", given.next), entry.clone()).await.ok(201);
-    assert!(began.elapsed().as_millis() > 1500, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_millis() >= 1900, "{:?}", began.elapsed());
     served.world.follow(&ledger, &entry);
-    // What would not count is refused at once: it takes nobody's number.
-    let given: Turn = served.post(&served.world.officer, &turn, "").await.ok(200).json();
-    let began = Instant::now();
-    served.put(&served.world.recipient, format!("{at}/{}", given.next), "{}").await.is(Type::Void);
-    let body = Body::UploaderSet(UploaderSet { member: served.world.recipient.member.clone(), on: true });
-    let entry = served.world.sign(&served.world.officer, &ledger, body);
-    served.put(&served.world.officer, format!("{at}/{}", given.next), entry).await.ok(201);
-    assert!(began.elapsed().as_millis() < 1000, "{:?}", began.elapsed());
+    // Whoever waits for the own turn's end is never quick. Who has a busy machine is, one of these times.
+    let mut took = Vec::new();
+    while took.iter().all(|took| *took >= 1000) {
+        assert!(took.len() < 5, "{took:?}");
+        let given: Turn = served.post(&served.world.officer, &turn, "").await.ok(200).json();
+        let began = Instant::now();
+        // What would not count is refused at once: it takes nobody's number.
+        served.put(&served.world.recipient, format!("{at}/{}", given.next), "{}").await.is(Type::Void);
+        let on = took.len() % 2 == 0;
+        let body = Body::UploaderSet(UploaderSet { member: served.world.recipient.member.clone(), on });
+        let entry = served.world.sign(&served.world.officer, &ledger, body);
+        served.put(&served.world.officer, format!("{at}/{}", given.next), entry.clone()).await.ok(201);
+        took.push(began.elapsed().as_millis());
+        served.world.follow(&ledger, &entry);
+    }
 }

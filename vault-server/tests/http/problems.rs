@@ -320,7 +320,7 @@ fn never() -> axum::body::Body {
 
 #[tokio::test]
 async fn slow_packs_keep_no_entry_waiting_and_one_members_leave_room_for_the_others() {
-    let mut served = Served::with(Settings { patience: Duration::from_millis(500), ..Settings::default() }).await;
+    let mut served = Served::with(Settings { patience: Duration::from_secs(4), ..Settings::default() }).await;
     served.world.create_dataset().await;
     let upload = served.world.open_upload().await;
     let slow = |n: u8, length: usize| {
@@ -349,7 +349,7 @@ async fn slow_packs_keep_no_entry_waiting_and_one_members_leave_room_for_the_oth
 
 #[tokio::test]
 async fn one_members_slow_entries_and_json_keep_nobody_elses_waiting() {
-    let served = Served::with(Settings { patience: Duration::from_millis(500), ..Settings::default() }).await;
+    let served = Served::with(Settings { patience: Duration::from_secs(4), ..Settings::default() }).await;
     let slow = |length: usize| {
         let asked = Asked::new(&served.world, "PUT", format!("{VAULT}/9")).with(vec![1; length]);
         let mut request = asked.by(&served.world.uploader);
@@ -393,7 +393,8 @@ async fn a_body_has_so_much_time_for_its_length_however_steadily_it_trickles() {
     let problem = served.send(request).await.is(Type::Malformed);
     assert!(problem.detail.contains("too slowly"), "{problem:?}");
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(4), "{took:?}");
+    // At its own pace it would take a minute.
+    assert!(took >= Duration::from_millis(1300) && took < Duration::from_secs(30), "{took:?}");
 }
 
 #[tokio::test]

@@ -62,11 +62,9 @@ async fn sigterm_and_sigint_end_an_idle_server_with_code_zero() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_refuses_who_comes_and_tells_who_is_there_that_it_stops() {
     let place = Place::new().await;
-    let mut server = place.serve(&["--grace", "20"]);
+    let mut server = place.serve(&["--metrics", "127.0.0.1:0", "--grace", "60"]);
     // The head is sent in two parts, the second after the signal: it is a request in work.
-    let mut slow = server.connect();
-    write!(slow, "GET /readyz HTTP/1.1\r\nHost: x\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let mut slow = server.begin("GET /readyz HTTP/1.1\r\nHost: x\r\n");
     server.signal("TERM");
     server.wait_for_log("stopping");
     wait_for("a closed port", || TcpStream::connect(server.address()).err());

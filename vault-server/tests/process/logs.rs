@@ -2,14 +2,7 @@
 
 use std::io::Write;
 
-use crate::server::{Place, Server, ask, read, wait_for};
-
-/// Where the metrics are, as the log says.
-fn inside(server: &Server) -> std::net::SocketAddr {
-    let line = server.wait_for_log("metrics and health");
-    let text = line.split("address=").nth(1).unwrap();
-    text.split_whitespace().next().unwrap().parse().unwrap()
-}
+use crate::server::{Place, ask, read, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_json_line_a_request_with_its_id_and_no_secret_at_any_level() {
@@ -54,8 +47,8 @@ async fn behind_a_proxy_the_log_has_the_address_that_the_proxy_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_inside_only_and_count_what_happened() {
     let place = Place::new().await;
-    let mut server = place.serve(&["--metrics", "127.0.0.1:0", "--grace", "5"]);
-    let inside = inside(&server);
+    let mut server = place.serve(&["--metrics", "127.0.0.1:0", "--grace", "60"]);
+    let inside = server.inside();
     assert_eq!(server.ask("GET", "/metrics").status, 404);
     assert_eq!(server.ask("GET", "/readyz").status, 200);
     let answer = ask(inside, "GET", "/metrics");
@@ -80,9 +73,7 @@ async fn metrics_are_inside_only_and_count_what_happened() {
     let (code, out, _) = place.run(&["--is-ready", &inside.to_string()]);
     assert_eq!((code, out.as_str()), (0, "ready\n"));
     // Who watches sees it go down: this listener outlasts the others.
-    let mut slow = server.connect();
-    write!(slow, "GET /healthz HTTP/1.1\r\nHost: x\r\n").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let slow = server.begin("GET /healthz HTTP/1.1\r\nHost: x\r\n");
     server.signal("TERM");
     server.wait_for_log("stopping");
     let down = wait_for("an answer", || Some(ask(inside, "GET", "/readyz")));

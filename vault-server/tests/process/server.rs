@@ -160,6 +160,33 @@ impl Server {
         connect(self.address())
     }
 
+    /// Where metrics and health are, as the log says; of a server that was told `--metrics`.
+    pub fn inside(&self) -> SocketAddr {
+        let line = self.wait_for_log("metrics and health");
+        let text = line.split("address=").nth(1).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Sends the first part of a request on a connection of its own, and returns when the server reads from it: told to stop before, it would
+    /// end the connection. Of a server that was told `--metrics`.
+    pub fn begin(&self, first: impl AsRef<[u8]>) -> TcpStream {
+        let (inside, served) = (self.inside(), "seqvault_connections_arrived_total{outcome=\"served\"} ");
+        let count = || -> usize {
+            let text = ask(inside, "GET", "/metrics").body;
+            let count = text.lines().find_map(|line| line.strip_prefix(served));
+            count.unwrap_or_else(|| panic!("no {served} in {text}")).parse().unwrap()
+        };
+        let mut counted = count();
+        let mut stream = self.connect();
+        stream.write_all(first.as_ref()).unwrap();
+        wait_for("a connection that is read", || {
+            // Who asks for the number comes on a connection too.
+            counted += 1;
+            Some(()).filter(|()| count() > counted)
+        });
+        stream
+    }
+
     /// One request on a connection of its own.
     pub fn ask(&self, method: &str, path: &str) -> Answer {
         ask(self.address(), method, path)

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use vault_core::ids::to_hex;
 use vault_server::wire::signature::{Covered, Headers, Stamp, content_digest, sign};
@@ -41,12 +41,9 @@ fn examine(place: &Place, server: &Server, nonce: [u8; 16]) -> (String, Headers)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_body_is_still_coming_is_answered_after_sigterm() {
     let place = Place::new().await;
-    let mut server = place.serve(&["--grace", "20"]);
+    let mut server = place.serve(&["--metrics", "127.0.0.1:0", "--grace", "60"]);
     let (head, _) = examine(&place, &server, [1; 16]);
-    let mut stream = server.connect();
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&BODY.as_bytes()[..5]).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let mut stream = server.begin(head + &BODY[..5]);
     server.signal("TERM");
     server.wait_for_log("stopping");
     wait_for("a closed port", || TcpStream::connect(server.address()).err());
@@ -63,11 +60,9 @@ async fn a_request_whose_body_is_still_coming_is_answered_after_sigterm() {
 async fn a_request_that_outlasts_the_grace_is_cut_and_a_second_signal_waits_for_nobody() {
     for second in [false, true] {
         let place = Place::new().await;
-        let mut server = place.serve(&["--grace", if second { "60" } else { "1" }]);
+        let mut server = place.serve(&["--metrics", "127.0.0.1:0", "--grace", if second { "60" } else { "1" }]);
         let (head, _) = examine(&place, &server, [2; 16]);
-        let mut stream = server.connect();
-        stream.write_all(head.as_bytes()).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let _stream = server.begin(head);
         server.signal("TERM");
         server.wait_for_log("stopping");
         if second {

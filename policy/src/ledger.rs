@@ -961,6 +961,11 @@ pub fn check_release<B: AsRef<[u8]>>(
     released_by(state, dataset, then.as_ref(), body)
 }
 
+/// Whether something was withdrawn since the dataset's facts were said.
+fn is_withdrawn(dataset: &DatasetState) -> bool {
+    dataset.withdrawals().last().is_some_and(|last| last.seq > dataset.facts_seq())
+}
+
 fn granted(
     vault: &VaultState,
     exposures: &Exposures,
@@ -970,7 +975,7 @@ fn granted(
     packs: &[&Pack],
     asked: Asked,
 ) -> Result<(), Refusal> {
-    if before.withdrawals().last().is_some_and(|last| last.seq > before.facts_seq()) {
+    if is_withdrawn(before) {
         return Err(Refusal::Withdrawn);
     }
     let trace = Trace::parse(body.trace.as_ref().ok_or(Refusal::NoTrace)?)?;

@@ -1,8 +1,8 @@
 //! Faults on purpose, for the end-to-end tests and in debug builds only: dies or waits at a chosen call that changes the vault.
 //!
 //! - `SEQVAULT_TEST_KILL=before:N` or `after:N`: SIGKILL, which runs no cleanup, before or after the N-th call that changes something.
-//! - `SEQVAULT_TEST_FAIL=before:N` or `after:N`: the store fails instead of doing the N-th call that changes something, or, of an append, fails to
-//!   say that it did it.
+//! - `SEQVAULT_TEST_FAIL=before:N` or `after:N`: the store fails instead of doing the N-th call that changes something, or fails to say that it
+//!   did it.
 //! - `SEQVAULT_TEST_PAUSE=append:N:FILE`, `any:N:FILE`, `read:N:FILE` or `pack:N:FILE`: before the N-th append, the N-th call that changes
 //!   something, the N-th object that is read or looked at (ledgers aside), or the N-th read in a pack, makes FILE and waits until somebody
 //!   deletes it. So two commands can be interleaved at a point, and one can be met on its way, and not by luck.
@@ -10,6 +10,7 @@
 //!
 //! Calls are counted from 1, in the order in which they begin.
 
+use std::convert::identity;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -164,10 +165,13 @@ impl Faulty {
         file.and_then(|mut file| writeln!(file, "{what}")).map_err(|e| Failure::file(path, &e))
     }
 
-    /// It has ended.
-    async fn end<T>(&self, call: u64, result: T) -> T {
+    /// It has ended; whether it was done is not said if the tests want that.
+    async fn end<T, E>(&self, call: u64, result: Result<T, E>, as_error: fn(Failure) -> E) -> Result<T, E> {
         if matches!(self.kill, Some(Moment::After(n)) if n == call) {
             die().await;
+        }
+        if matches!(self.fail, Some(Moment::After(n)) if n == call) {
+            return Err(as_error(failed()));
         }
         result
     }
@@ -194,7 +198,7 @@ impl PackStore for Faulty {
     async fn put_new(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
         let call = self.begin(false).await.map_err(stopped)?;
         let result = self.inner.put_new(name, bytes).await;
-        self.end(call, result).await
+        self.end(call, result, stopped).await
     }
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -261,34 +265,31 @@ impl Client for Faulty {
     async fn append(&self, ledger: &LedgerId, seq: u64, entry: Bytes) -> Outcome<Append> {
         let call = self.begin(true).await?;
         let result = self.inner.append(ledger, seq, entry).await;
-        if matches!(self.fail, Some(Moment::After(n)) if n == call) {
-            return Err(failed());
-        }
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn delete_epochs(&self, dataset: &DatasetId, below: u64) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.delete_epochs(dataset, below).await;
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn sweep(&self, dataset: &DatasetId, upload: &UploadId) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.sweep(dataset, upload).await;
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn delete_hidden(&self, dataset: &DatasetId) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.delete_hidden(dataset).await;
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn delete_dataset(&self, dataset: &DatasetId) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.delete_dataset(dataset).await;
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn objects_of(&self, dataset: &DatasetId) -> Outcome<Option<u64>> {
@@ -298,7 +299,7 @@ impl Client for Faulty {
     async fn withdraw(&self, name: &ObjectName) -> Outcome<Removed> {
         let call = self.begin(false).await?;
         let result = self.inner.withdraw(name).await;
-        self.end(call, result).await
+        self.end(call, result, identity).await
     }
 
     async fn keeps_epochs(&self) -> Outcome<bool> {

@@ -254,7 +254,8 @@ fn row_12_any_other_foreign_party_waits_for_report_and_receipt() {
     );
     assert_eq!(Scene::reported().effect("hgr-12"), Some(Effect::Cleared));
     let decision = Scene::reported().with("grant.hgr.receipt_day", "2026-06-15").decide();
-    assert!(decision.explain(Lang::Zh).contains("所缺证据: 由中方所有者"), "{}", decision.explain(Lang::Zh));
+    let said = decision.explain(Lang::Zh);
+    assert!(said.contains("hgr-12 [HGR 12] ") && said.contains("所缺证据: 由中方所有者"), "{said}");
 }
 
 #[test]

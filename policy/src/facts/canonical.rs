@@ -88,7 +88,7 @@ impl StatedError {
         let zh = match self {
             Self::TooLong => "事实超过 256 KiB".to_owned(),
             Self::OtherKind(kind) => format!("不是 {kind} 的事实"),
-            Self::Newer(version) => format!("事实的模式版本为 {version}，本版本只认识 1：请使用更新的版本"),
+            Self::Newer(version) => format!("事实的模式版本为 {version}，本版本只认识 1：请使用较新的版本"),
             Self::Shape(at) => format!("事实在 {at} 处格式不正确"),
             Self::WrongPart(field) => format!("{field} 出现在错误的部分"),
             Self::OtherSealed => "密封部分与声明所承诺的不一致".to_owned(),

@@ -53,11 +53,8 @@ fn ask(name: &str, lang: Lang) -> &'static str {
 impl Fired {
     fn explain(&self, lang: Lang, lines: &mut Vec<String>) {
         let (effect, rule, text) = (self.effect.say(lang), &self.rule, self.text.say(lang));
-        lines.push(match lang {
-            Lang::En => format!("{effect} {rule} [{}] {text}", self.row),
-            // Rows are named in English; the rule's id leads there, too.
-            Lang::Zh => format!("{effect} {rule} {text}"),
-        });
+        // A row is named as the pack and docs/rules.md name it, in either language: two rows of one rule are told apart by it.
+        lines.push(format!("{effect} {rule} [{}] {text}", self.row));
         if !self.cites.is_empty() {
             lines.push(format!("    {}", self.sources().join("; ")));
         }

@@ -11,7 +11,7 @@ use vault_core::ledger::statement::{Body, ManifestHash, PacksHash, UploadCommitt
 use vault_core::seal;
 
 use crate::client::failed;
-use crate::error::{Failure, Kind, Outcome};
+use crate::error::{Failure, Outcome};
 use crate::random;
 use crate::session::{ATTEMPTS, Landed, Session, Signer};
 use crate::transfer::Uploaded;
@@ -52,8 +52,8 @@ pub async fn commit(
             Landed::Lost => {}
         }
     }
-    Err(Failure::new(Kind::Conflict, format!("{}: others were first {ATTEMPTS} times", dataset.id()))
-        .hint("run the same command again: what is uploaded is kept"))
+    Err(crate::session::busy(dataset.id())
+        .hints("run the same command again: what is uploaded is kept", "请重新运行同一命令：已上传的部分予以保留"))
 }
 
 /// What there is to see of the manifests that are to be superseded.
@@ -71,10 +71,18 @@ pub fn stale(dataset: &DatasetState) -> Failure {
         dataset.newest(),
         dataset.id()
     ))
-    .hint(format!(
-        "a steward runs `seqvault rotate {}`; then run the same command again: what is uploaded is kept",
-        dataset.id()
+    .or_in_chinese(format!(
+        "{} 的密钥纪元 {} 曾封装给不再有读取权者：须待启用新的密钥纪元方可上传",
+        dataset.id(),
+        dataset.newest()
     ))
+    .hints(
+        format!(
+            "a steward runs `seqvault rotate {}`; then run the same command again: what is uploaded is kept",
+            dataset.id()
+        ),
+        format!("由数据管理者运行 `seqvault rotate {}`，再重新运行同一命令：已上传的部分予以保留", dataset.id()),
+    )
 }
 
 async fn seal_keys(

@@ -30,6 +30,12 @@ const MANIFESTS_AT_ONCE: usize = 4;
 /// Most bytes of a pack list: 2^24 packs.
 const MAX_PACK_LIST: u64 = 20 + 52 * (1 << 24);
 
+/// What to do about manifests that can't be read, in English and in Chinese.
+pub const REMOVE_LOST: (&str, &str) = (
+    "a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`",
+    "确已丢失的，由数据管理者移除：`seqvault rm DATASET --manifest ID`",
+);
+
 /// The secrets of a dataset's unclosed epochs, as far as they are sealed to this identity.
 pub struct Keyring {
     scope: Scope,
@@ -185,7 +191,8 @@ impl Keyring {
             "{files} files in {} manifests can't be read; all else is done",
             self.left_out.len()
         ))
-        .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))
+        .or_in_chinese(format!("{} 个清单中的 {files} 个文件无法读取；其余均已完成", self.left_out.len()))
+        .hints(REMOVE_LOST.0, REMOVE_LOST.1))
     }
 
     /// What it means that something was not found: if manifests were left out, it may lie in one of them.
@@ -218,7 +225,7 @@ impl Keyring {
                 .or_in_chinese(format!("密钥纪元 {n} 未封装给该身份"))
                 .hints(
                     "a steward who holds it can grant again, which seals every epoch in use",
-                    "持有它的管理者可重新授权，届时封装全部在用的密钥纪元",
+                    "持有它的数据管理者可重新授权，届时封装全部在用的密钥纪元",
                 )
         })
     }
@@ -485,7 +492,7 @@ fn no_grant(session: &Session, signer: &Signer, dataset: &DatasetState) -> Failu
             .or_in_chinese(format!("{member} 在 {id} 上有授权，但密钥未封装给本卡片"))
             .hints(
                 format!("a steward can seal them to a new card: `seqvault grant {id} {member}`"),
-                format!("管理者可封装给新的卡片：`seqvault grant {id} {member}`"),
+                format!("数据管理者可封装给新的卡片：`seqvault grant {id} {member}`"),
             );
     }
     let (why, why_zh) = match dataset.grants().get(member) {
@@ -497,6 +504,6 @@ fn no_grant(session: &Session, signer: &Signer, dataset: &DatasetState) -> Failu
         .or_in_chinese(format!("{member} 在数据集 {id} 上{why_zh}"))
         .hints(
             format!("ask a steward of it: `seqvault grant {id} {member}`"),
-            format!("请其管理者授权：`seqvault grant {id} {member}`"),
+            format!("请其数据管理者授权：`seqvault grant {id} {member}`"),
         )
 }

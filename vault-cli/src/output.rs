@@ -153,7 +153,12 @@ pub fn deleted(removed: Removed) -> String {
 
 /// What remains of deleted objects in a bucket that keeps versions.
 #[must_use]
-pub fn versions_kept(objects: u64) -> String {
+pub fn versions_kept(objects: u64, lang: Lang) -> String {
+    if lang == Lang::Zh {
+        return format!(
+            "存储桶保留旧版本：{objects} 个对象不再可见，但未清除。在存储桶的生命周期规则移除非当前版本之前，可读取旧版本者仍可取得"
+        );
+    }
     let what = if objects == 1 { "1 object is".to_owned() } else { format!("{objects} objects are") };
     format!(
         "the bucket keeps old versions: {what} gone from sight and not erased. Whoever may read old versions there can still get them, until the bucket's lifecycle rule removes noncurrent versions"

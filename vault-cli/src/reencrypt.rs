@@ -16,12 +16,13 @@ use vault_core::ledger::statement::{Body, ManifestRemoved, Text, UploadClosed, U
 use vault_core::manifest::{Draft, Extras, FileRecord, Manifest, Origin, RemovedLeaf, leaf_hash};
 use vault_core::pack::{GROUP_LEN, Groups, PACK_LEN, PackEntry, PackHash, PackList};
 use vault_core::secret::Secret32;
+use vault_policy::Lang;
 use zeroize::Zeroizing;
 
 use crate::client::{Client, Removed, failed};
 use crate::commit;
 use crate::error::{Failure, Kind, Outcome};
-use crate::keyring::{Keyring, Opened};
+use crate::keyring::{Keyring, Opened, REMOVE_LOST};
 use crate::random;
 use crate::session::{Session, Signer};
 use crate::transfer::{Progress, Uploaded};
@@ -75,7 +76,11 @@ pub async fn run(
                 Ok(files) => count += files,
                 // One bad manifest must not keep the others from being replaced.
                 Err(failure) if failure.kind == Kind::Integrity => {
-                    crate::output::warn(&format!("seqvault: manifest {id} was not re-encrypted: {failure}"));
+                    let why = failure.say(session.lang);
+                    crate::output::warn(&match session.lang {
+                        Lang::En => format!("seqvault: manifest {id} was not re-encrypted: {why}"),
+                        Lang::Zh => format!("seqvault：清单 {id} 未重新加密：{why}"),
+                    });
                     failed.push(id);
                     break;
                 }
@@ -88,7 +93,8 @@ pub async fn run(
         return Ok(Reencrypted { files: count, removed });
     }
     Err(Failure::integrity(format!("{} manifests were not re-encrypted; {count} files of others were", failed.len()))
-        .hint("a steward removes what is lost for good: `seqvault rm DATASET --manifest ID`"))
+        .or_in_chinese(format!("{} 个清单未重新加密；其他清单的 {count} 个文件已完成", failed.len()))
+        .hints(REMOVE_LOST.0, REMOVE_LOST.1))
 }
 
 async fn again(

@@ -18,6 +18,7 @@ use vault_core::ledger::statement::{Body, EpochClosed, EpochOpened, Set, Text};
 use vault_core::rotation::{self, Goal, RotationError, Step};
 use vault_core::seal;
 use vault_core::secret::Secret32;
+use vault_policy::Lang;
 
 use crate::client::failed;
 use crate::error::{Failure, Kind, Outcome};
@@ -123,15 +124,18 @@ fn say_new_cards(session: &Session, dataset: &DatasetState, seal_to: &BTreeSet<(
     for (member, card) in seal_to {
         let known = dataset.epochs().values().any(|e| e.seals.contains_key(&(member.clone(), *card)));
         if !known && let Some(record) = session.vault.card(card) {
-            say_new_card(member, &record.card);
+            say_new_card(member, &record.card, session.lang);
         }
     }
 }
 
 /// Says that something is sealed to a card which had nothing of its kind before.
-pub fn say_new_card(member: &MemberId, card: &Card) {
-    let label = crate::output::printable(card.label());
-    crate::output::warn(&format!("seals to a card of {member} that is new here: {}  {label}", card.fingerprint()));
+pub fn say_new_card(member: &MemberId, card: &Card, lang: Lang) {
+    let (print, label) = (card.fingerprint(), crate::output::printable(card.label()));
+    crate::output::warn(&match lang {
+        Lang::En => format!("seals to a card of {member} that is new here: {print}  {label}"),
+        Lang::Zh => format!("将封装给 {member} 在此处首次出现的卡片：{print}  {label}"),
+    });
 }
 
 /// Writes the key table, reads it back and appends `epoch-closed`. `None` if somebody else was first.
@@ -257,7 +261,11 @@ async fn withdraw_table(session: &Session, dataset: &DatasetState, epoch: u64, t
     let Some(hash) = table else { return };
     let name = ObjectName::Table { dataset: dataset.id().clone(), epoch, hash };
     if let Err(failure) = session.client.withdraw(&name).await {
-        crate::output::warn(&format!("seqvault: an unused key table remains, run `seqvault doctor`: {failure}"));
+        let why = failure.say(session.lang);
+        crate::output::warn(&match session.lang {
+            Lang::En => format!("seqvault: an unused key table remains, run `seqvault doctor`: {why}"),
+            Lang::Zh => format!("seqvault：留有未使用的密钥表，请运行 `seqvault doctor`：{why}"),
+        });
     }
 }
 
@@ -274,9 +282,9 @@ fn damaged(name: &ObjectName) -> Failure {
 #[must_use]
 pub fn why_not(error: &RotationError) -> String {
     match error {
-        RotationError::NotHolder { epoch } => format!("只有持有密钥纪元 {epoch} 的管理者可以启用下一个"),
+        RotationError::NotHolder { epoch } => format!("只有持有密钥纪元 {epoch} 的数据管理者可以启用下一个"),
         RotationError::HoldsTooLittle { from, to } => {
-            format!("只有卡片持有密钥纪元 {from} 至 {to} 的管理者可以关闭密钥纪元 {to}")
+            format!("只有卡片持有密钥纪元 {from} 至 {to} 的数据管理者可以关闭密钥纪元 {to}")
         }
         RotationError::Deleted => "数据集已删除".to_owned(),
         other => other.to_string(),
@@ -292,11 +300,11 @@ fn not_mine(dataset: &DatasetState, error: &RotationError) -> Failure {
     match error {
         RotationError::NotHolder { .. } => failure.hints(
             "a steward who holds it runs `seqvault rotate`, or grants it to you first",
-            "由持有它的管理者运行 `seqvault rotate`，或先授权给您",
+            "由持有它的数据管理者运行 `seqvault rotate`，或先授权给您",
         ),
         _ => failure.hints(
             "the steward who began the rotation runs `seqvault rotate`, or grants again so that you hold every epoch",
-            "由开始轮换的管理者运行 `seqvault rotate`，或重新授权使您持有全部密钥纪元",
+            "由开始轮换的数据管理者运行 `seqvault rotate`，或重新授权使您持有全部密钥纪元",
         ),
     }
 }

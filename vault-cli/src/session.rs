@@ -168,9 +168,10 @@ impl Session {
     ///
     /// # Errors
     /// If it is behind what was seen or the state can't be written.
-    pub fn begin(client: Arc<dyn Client>, state: StateFolder, vault: VaultState) -> Outcome<Self> {
+    pub fn begin(client: Arc<dyn Client>, state: StateFolder, vault: VaultState, lang: Lang) -> Outcome<Self> {
         let known = state.known(vault.id())?.unwrap_or_default();
         let mut session = Self::of(client, state, known, vault);
+        session.lang = lang;
         session.check_pin(&LedgerId::Vault)?;
         session.remember_vault()?;
         Ok(session)
@@ -431,22 +432,7 @@ impl Session {
     /// If the fold would not take it, or the store fails.
     pub async fn append_vault(&mut self, signer: &Signer, body: &Body) -> Outcome<u64> {
         for _ in 0..ATTEMPTS {
-            let head = self.vault.head();
-            let seq = head.map_or(0, |h| h.seq + 1);
-            let statement = Statement {
-                author: signer.member.clone(),
-                body: body.clone(),
-                card: signer.card,
-                ledger: LedgerId::Vault,
-                prev: head.map(|h| h.hash),
-                seq,
-                time: clock::now(),
-                vault: Some(*self.vault.id()),
-                vault_head: None,
-            };
-            let stored = sign(signer, &statement)?;
-            let mut next = self.vault.clone();
-            next.extend(&[&stored]);
+            let (seq, stored, next) = self.prepare_vault(signer, body)?;
             accepted(next.judged(), seq, body)?;
             match self.client.append(&LedgerId::Vault, seq, Bytes::from(stored)).await? {
                 Append::Done => {
@@ -460,7 +446,44 @@ impl Session {
                 }
             }
         }
-        Err(busy(LedgerId::Vault))
+        let busy = format!("others were first {ATTEMPTS} times");
+        Err(Failure::new(Kind::Conflict, format!("the vault ledger: {busy}"))
+            .or_in_chinese(format!("保险库账本：{ATTEMPTS} 次均被他人抢先"))
+            .again())
+    }
+
+    /// Signs a statement for the vault ledger and folds it in; the fold's verdict is the last of the state's.
+    fn prepare_vault(&self, signer: &Signer, body: &Body) -> Outcome<(u64, Vec<u8>, VaultState)> {
+        let head = self.vault.head();
+        let seq = head.map_or(0, |h| h.seq + 1);
+        let statement = Statement {
+            author: signer.member.clone(),
+            body: body.clone(),
+            card: signer.card,
+            ledger: LedgerId::Vault,
+            prev: head.map(|h| h.hash),
+            seq,
+            time: clock::now(),
+            vault: Some(*self.vault.id()),
+            vault_head: None,
+        };
+        let stored = sign(signer, &statement)?;
+        let mut next = self.vault.clone();
+        next.extend(&[&stored]);
+        Ok((seq, stored, next))
+    }
+
+    /// Whether the fold would take a statement in the vault ledger now, or once it is approved; nothing is written.
+    ///
+    /// # Errors
+    /// If it would not, with the reason.
+    pub fn would_accept_in_vault(&self, signer: &Signer, body: &Body) -> Outcome<()> {
+        let (seq, _, next) = self.prepare_vault(signer, body)?;
+        // The fold asks for approvals last: all the rest is in order then.
+        match next.judged().last().map(|judged| judged.verdict) {
+            Some(Verdict::Void("approvals are missing" | "too few approvals")) => Ok(()),
+            _ => accepted(next.judged(), seq, body),
+        }
     }
 
     /// Appends a statement to a dataset's ledger, once. After [`Landed::Lost`] the state is fresh: decide again.

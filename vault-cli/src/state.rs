@@ -113,7 +113,10 @@ impl StateFolder {
                     pin.seq
                 ))
                 .or_in_chinese(format!("账本 {ledger}：本机的另一命令所见的第 {} 条与此不同", pin.seq))
-                .hints("two views of one vault are shown: ask an officer", "同一保险库有两种所示：请询问管理员"));
+                .hints(
+                    "two views of one vault are shown: ask an officer",
+                    "同一保险库向本机显示了两种内容：请询问管理员",
+                ));
             }
             if pin.seq >= place.seq || *was_cut {
                 *place = *pin;

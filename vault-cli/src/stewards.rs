@@ -150,7 +150,7 @@ impl Keys {
             .or_in_chinese(format!("{name}：该处的内容以未封装给本卡片的密钥保存"))
             .hints(
                 "another steward shares the key: `seqvault subjects share`",
-                "请由其他管理者共享密钥：`seqvault subjects share`",
+                "请由其他数据管理者共享密钥：`seqvault subjects share`",
             )),
         }
     }
@@ -208,7 +208,7 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
     if !session.vault.keeps_subjects(&signer.member, at) {
         return Err(Failure::refused(format!("{} may not share the subject key", signer.member))
             .or_in_chinese(format!("{} 无权共享主体密钥", signer.member))
-            .hints("stewards and creators can", "管理者和创建者可以"));
+            .hints("stewards and creators can", "数据管理者和创建者可以"));
     }
     let mut rng = random::system();
     let (opened, made) = if fresh || session.vault.subject_key_generation() == 0 {
@@ -230,7 +230,7 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
                 .or_in_chinese(format!("本保险库没有卡片 {card}"))
         })?;
         if member != signer.member && !had_it(session, generation, &member, card) {
-            say_new_card(&member, &record.card);
+            say_new_card(&member, &record.card, session.lang);
         }
         let sealed = key.seal_to(&vault, generation, &signer.member, &record.card, &mut rng).map_err(|e| {
             Failure::refused(format!("the subject key can't be sealed to {member}: {e}"))
@@ -256,7 +256,7 @@ pub async fn share(session: &mut Session, signer: &Signer, fresh: bool) -> Outco
             }
             if failure.message.contains("not the next generation") {
                 return Err(Failure::new(Kind::Conflict, "another steward has shared the subject key meanwhile")
-                    .or_in_chinese("其间其他管理者已共享主体密钥")
+                    .or_in_chinese("其间其他数据管理者已共享主体密钥")
                     .again());
             }
             Err(failure)
@@ -286,5 +286,8 @@ fn left_out(generation: u64, author: &MemberId, (why, why_zh): (&str, &str), lan
 fn not_shared() -> Failure {
     Failure::refused("the vault's subject key is not sealed to this card")
         .or_in_chinese("保险库的主体密钥未封装给本卡片")
-        .hints("another steward shares it: `seqvault subjects share`", "请由其他管理者共享：`seqvault subjects share`")
+        .hints(
+            "another steward shares it: `seqvault subjects share`",
+            "请由其他数据管理者共享：`seqvault subjects share`",
+        )
 }

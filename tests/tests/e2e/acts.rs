@@ -28,6 +28,17 @@ fn a_card_in_a_members_name_takes_another_officers_approval() {
     let dry = officer.ok(&["member", "add-key", "anna", "--card", "desktop.card", "--dry-run"]);
     assert_eq!((&dry["entry"], &dry["approvals"]), (&Value::Null, &1.into()));
     assert_eq!(officer.ok(&["member", "show", "anna"])["cards"], 1);
+    // A dry run says what the ledger would refuse.
+    let dry = |who: &Person, member: &str, card: &str| {
+        who.fails(REFUSED, &["member", "add-key", member, "--card", card, "--dry-run"])
+    };
+    assert!(dry(&officer, "anna", "anna.card").contains("known already"));
+    assert!(dry(&anna, "second", "desktop.card").contains("not an officer"));
+    assert!(dry(&officer, "nobody", "desktop.card").contains("the member is not current"));
+    let made = ["identity", "new", "classic", "--suite", "1", "--kdf-memory", "8", "--kdf-passes", "1", "--quiet"];
+    officer.ok(&made);
+    world.write("classic.card", &officer.run(&["identity", "card", "--identity", "classic"]).bytes());
+    assert!(dry(&officer, "anna", "classic.card").contains("another suite"));
     let proposed = officer.ok(&["propose", "member", "add-key", "anna", "--card", "desktop.card"]);
     assert_eq!((&proposed["act"], &proposed["member"]), (&"card-added".into(), &"anna".into()));
     assert_eq!(strings(&proposed["may_approve"]), ["second".to_owned()].into());
@@ -45,7 +56,11 @@ fn a_card_in_a_members_name_takes_another_officers_approval() {
     officer.fails(REFUSED, &act);
     // The member itself needs nobody.
     let _ = world.new_person("tablet");
-    anna.ok(&["member", "add-key", "anna", "--card", "tablet.card"]);
+    let own = ["member", "add-key", "anna", "--card", "tablet.card"];
+    let dry = anna.run(&[&own[..], &["--dry-run"]].concat());
+    let said = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(dry.code == Some(0) && !said.contains("approval"), "{said}");
+    anna.ok(&own);
     assert_eq!(officer.ok(&["verify"])["sound"], true);
 }
 

@@ -1,9 +1,12 @@
 //! What a Chinese reader sees of the rules' verbs when something is wrong: a table of wrong inputs, and no English sentence in any answer.
 
-use vault_core::ids::EntryHash;
+use vault_core::ids::{EntryHash, LedgerId};
+use vault_core::ledger::statement::{Body, Empty, Role, RoleSet, VaultHead};
+use vault_keys::custodian::Custodian;
 use vault_tests::world::{Done, Person};
 
 use crate::gate::{Gated, approved, foreign};
+use crate::mallory::{custodian, next_statement, write_signed};
 use crate::story::enrol;
 
 const USAGE: i32 = 2;
@@ -24,6 +27,9 @@ fn english(said: &str) -> Vec<String> {
     for line in said.lines().filter(|line| !line.starts_with("用法：")) {
         let unquoted: String = line.split('`').step_by(2).collect::<Vec<_>>().join("|");
         let unquoted: String = unquoted.split('"').step_by(2).collect::<Vec<_>>().join("|");
+        // A rule's row is named as its pack names it.
+        let unquoted: String =
+            unquoted.split('[').map(|part| part.split_once(']').map_or(part, |(_, after)| after)).collect();
         let mut run: Vec<&str> = Vec::new();
         for word in unquoted.split(' ').chain(["|"]) {
             let bare = word.trim_matches(|c: char| matches!(c, ',' | '.' | ':' | ';' | '(' | ')' | '!' | '?'));
@@ -51,7 +57,9 @@ fn an_english_sentence_is_found_and_names_are_none() {
     assert_eq!(english("seqvault: anna can't read it, and that is that"), ["can't read it, and that is that"]);
     assert_eq!(english("请运行 `seqvault member list` 查看\n  the one hint"), ["the one hint"]);
     assert_eq!(
-        english("其批准人：dora、eric\nrun-42 的 lab 不是 x/y.toml 的管理者\n用法：seqvault grant [OPTIONS] <A>"),
+        english(
+            "阻断 cross-border [bulk US-person data] 须评估\n其批准人：dora、eric\nrun-42 的 lab 不是 x/y.toml 的数据管理者\n用法：seqvault grant [OPTIONS] <A>"
+        ),
         Vec::<String>::new()
     );
 }
@@ -284,4 +292,36 @@ fn wrong_inputs_of_the_rules_verbs_are_answered_in_chinese_alone() {
     let complaints: Vec<String> =
         table.iter().filter_map(|(person, code, args)| wrong(person, *code, args).err()).collect();
     assert!(complaints.is_empty(), "{} of {}:\n{}", complaints.len(), table.len(), complaints.join("\n\n"));
+}
+
+/// Both ways to fork a ledger, as a member with the folder can.
+#[test]
+fn a_fork_is_answered_in_chinese_alone() {
+    let gated = Gated::of(&approved(), &foreign(), &[]);
+    let Gated { world, officer, lab, .. } = &gated;
+    let run: LedgerId = "dataset/run-42".parse().unwrap();
+    let key = custodian(lab);
+    let mut cites = next_statement(&world.vault(), &"lab".parse().unwrap(), key.card(), run, Body::Anchored(Empty {}));
+    cites.vault_head = Some(VaultHead { hash: EntryHash([7; 32]), seq: 1_000_000 });
+    write_signed(&world.vault(), &key, &cites);
+    let mut complaints: Vec<String> = [
+        (lab, &["dataset", "show", "run-42"][..]),
+        (lab, &["rotate", "run-42"]),
+        (lab, &["grant", "run-42", "anna", "--facts", "grant.toml"]),
+        (lab, &["dataset", "amend", "run-42", "--level", "5", "--why", "more"]),
+    ]
+    .into_iter()
+    .filter_map(|(person, args)| wrong(person, CHANGED, args).err())
+    .collect();
+    let key = custodian(officer);
+    let body = Body::RoleSet(RoleSet { dataset: None, member: "anna".parse().unwrap(), on: true, role: Role::Auditor });
+    let mut follows = next_statement(&world.vault(), &"officer".parse().unwrap(), key.card(), LedgerId::Vault, body);
+    follows.prev = Some(EntryHash([7; 32]));
+    write_signed(&world.vault(), &key, &follows);
+    complaints.extend(
+        [(officer, &["member", "list"][..]), (lab, &["decide", "run-42", "anna"]), (officer, &["pack", "list"])]
+            .into_iter()
+            .filter_map(|(person, args)| wrong(person, CHANGED, args).err()),
+    );
+    assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
 }

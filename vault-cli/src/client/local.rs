@@ -59,10 +59,12 @@ pub async fn init(location: &str, genesis: Bytes) -> Outcome<Local> {
         InitError::Store(e) => storage(e),
         InitError::Probe(e) => probing(e),
         InitError::Open(e) => opening(e),
-        InitError::AlreadyAVault { .. } => {
-            Failure::new(Kind::Conflict, e.to_string()).hint("name another place, or use the vault that is there")
-        }
-        InitError::NotEmpty { .. } => Failure::usage(e.to_string()).hint("name a place that is empty"),
+        InitError::AlreadyAVault { ref location } => Failure::new(Kind::Conflict, e.to_string())
+            .or_in_chinese(format!("{location}：已有保险库"))
+            .hints("name another place, or use the vault that is there", "请指明其他位置，或使用已有的保险库"),
+        InitError::NotEmpty { ref location, ref what } => Failure::usage(e.to_string())
+            .or_in_chinese(format!("{location}：不为空（有 {what}）；保险库须单独占用一处"))
+            .hints("name a place that is empty", "请指明空的位置"),
         other => Failure::new(Kind::Storage, other.to_string()),
     })?;
     Ok(Local { vault, location })
@@ -122,61 +124,82 @@ fn opening(error: OpenError) -> Failure {
     let text = error.to_string();
     match error {
         OpenError::Store(e) => storage(e),
-        OpenError::NotAVault { .. } => {
-            Failure::not_found(text).or_in_chinese("该处不是保险库").hints(NAME_IT, NAME_IT_ZH)
+        OpenError::NotAVault { location } => {
+            Failure::not_found(text).or_in_chinese(format!("{location}：该处不是保险库")).hints(NAME_IT, NAME_IT_ZH)
         }
-        OpenError::UnknownFormat { .. } => Failure::new(Kind::Other, text).or_in_chinese("保险库的格式版本未知").hints(
-            "install the version of seqvault that wrote it, or a newer one",
-            "请安装写入它的 seqvault 版本或更新版本",
-        ),
-        OpenError::Genesis { .. } => Failure::integrity(text).or_in_chinese("保险库的创始条目无效").hints(
-            "its first entry was changed, or a newer version of seqvault made it: ask the officer who invited you",
-            "其第 0 条被更改，或由更新版本的 seqvault 建立：请询问邀请您的管理员",
-        ),
+        OpenError::UnknownFormat { location, found } => {
+            Failure::new(Kind::Other, text).or_in_chinese(format!("{location}：保险库的格式未知：{found:?}")).hints(
+                "install the version of seqvault that wrote it, or a newer one",
+                "请安装写入它的 seqvault 版本或较新版本",
+            )
+        }
+        OpenError::Unfinished { location } => {
+            Failure::new(Kind::Storage, text).or_in_chinese(format!("{location}：保险库的建立未完成；请重新 init"))
+        }
+        OpenError::Genesis { location, source } => {
+            Failure::integrity(text).or_in_chinese(format!("{location}：{}", zh::genesis(&source))).hints(
+                "its first entry was changed, or a newer version of seqvault made it: ask the officer who invited you",
+                "其第 0 条被更改，或由较新版本的 seqvault 建立：请询问邀请您的管理员",
+            )
+        }
         _ => Failure::new(Kind::Storage, text),
     }
 }
 
 fn storage(error: store::StoreError) -> Failure {
-    let text = error.to_string();
-    let hint = error.hint();
+    let (text, zh) = (error.to_string(), zh::store(&error));
+    let of = |kind| Failure::new(kind, text).or_in_chinese(zh);
+    if let store::StoreError::NotOpened { source: store::OpenS3Error::Location(_), .. } = error {
+        return of(Kind::Usage);
+    }
+    if let Some(hint) = error.hint() {
+        return match zh::store_hint(&error) {
+            Some(zh) => of(Kind::Storage).hints(hint, zh),
+            None => of(Kind::Storage).hint(hint),
+        };
+    }
     match error {
-        store::StoreError::NotOpened { source: store::OpenS3Error::Location(_), .. } => Failure::usage(text),
-        _ if hint.is_some() => Failure::new(Kind::Storage, text).hint(hint.unwrap_or_default()),
-        store::StoreError::NotFound { .. } => Failure::not_found(text)
-            .or_in_chinese("存储中没有该对象")
-            .hints("the store lost it, or somebody deleted it", "存储已将其丢失，或有人将其删除"),
-        store::StoreError::TooLong { .. } | store::StoreError::TooShort { .. } => {
-            Failure::integrity(text).or_in_chinese("存储中的对象长度不符")
+        store::StoreError::NotFound { .. } => {
+            of(Kind::NotFound).hints("the store lost it, or somebody deleted it", "存储已将其丢失，或有人将其删除")
         }
-        store::StoreError::Full { .. } => Failure::new(Kind::Storage, text).or_in_chinese("存储空间不足").hints(
+        store::StoreError::TooLong { .. } | store::StoreError::TooShort { .. } => of(Kind::Integrity),
+        store::StoreError::Full { .. } => of(Kind::Storage).hints(
             "free some space and run the same command again: it goes on where it stopped",
             "请腾出空间后重新运行同一命令：将从中断处继续",
         ),
-        store::StoreError::Gone { .. } => Failure::new(Kind::Storage, text)
-            .or_in_chinese("存储已不在")
-            .hints("mount it again, then run the same command again", "请重新挂载，再运行同一命令"),
-        store::StoreError::Denied { .. } | store::StoreError::ReadOnly { .. } => Failure::new(Kind::Storage, text)
-            .or_in_chinese("没有存储的读写权限")
-            .hints("check the folder's owner, mode and mount", "请检查目录的属主、权限和挂载方式"),
-        _ => Failure::new(Kind::Storage, text),
+        store::StoreError::Gone { .. } => {
+            of(Kind::Storage).hints("mount it again, then run the same command again", "请重新挂载，再运行同一命令")
+        }
+        store::StoreError::Denied { .. } | store::StoreError::ReadOnly { .. } => {
+            of(Kind::Storage).hints("check the folder's owner, mode and mount", "请检查目录的属主、权限和挂载方式")
+        }
+        _ => of(Kind::Storage),
     }
 }
 
 fn ledger(error: LedgerError) -> Failure {
+    let text = error.to_string();
     match error {
         LedgerError::Store(e) => storage(e),
-        other => Failure::integrity(other.to_string()).or_in_chinese("账本中缺少条目，或条目已损坏").hints(
-            "an entry was deleted: ask an officer, and keep the folder as it is",
-            "有条目被删除：请询问管理员，并保持目录原状",
-        ),
+        LedgerError::Gap { ledger, missing, found } => Failure::integrity(text)
+            .or_in_chinese(format!("账本 {ledger}：缺少第 {missing} 条，而有第 {found} 条"))
+            .hints(
+                "an entry was deleted: ask an officer, and keep the folder as it is",
+                "有条目被删除：请询问管理员，并保持目录原状",
+            ),
+        _ => Failure::integrity(text).or_in_chinese("账本无法读取"),
     }
 }
 
 fn state(error: StateError) -> Failure {
+    let text = error.to_string();
     match error {
         StateError::Ledger(e) => ledger(e),
-        other => Failure::integrity(other.to_string()).or_in_chinese("账本无法读取"),
+        StateError::Genesis(e) => Failure::integrity(text).or_in_chinese(zh::genesis(&e)),
+        StateError::Creation { dataset, source } => {
+            Failure::integrity(text).or_in_chinese(format!("数据集 {dataset}：{}", zh::creation(&source)))
+        }
+        _ => Failure::integrity(text).or_in_chinese("账本无法读取"),
     }
 }
 
@@ -200,6 +223,12 @@ fn append(error: AppendError) -> Failure {
                 .or_in_chinese(format!("账本 {ledger} 第 {seq} 条被拒绝：{}", why.say(Lang::Zh)))
                 .hints(DECIDE, DECIDE_ZH)
         }
+        AppendError::Missing { ref name } => {
+            Failure::refused(text).or_in_chinese(format!("{name}：条目指明该对象，而它不存在"))
+        }
+        AppendError::Differs { ref name } => {
+            Failure::refused(text).or_in_chinese(format!("{name}：对象与条目所指的不同"))
+        }
         _ => Failure::refused(text),
     }
 }
@@ -208,10 +237,18 @@ fn remove(error: RemoveError) -> Failure {
     let text = error.to_string();
     match error {
         RemoveError::State(e) => state(e),
-        RemoveError::UnknownUpload { .. }
-        | RemoveError::OpenUpload { .. }
-        | RemoveError::CommittedUpload { .. }
-        | RemoveError::NotDeleted { .. } => Failure::refused(text),
+        RemoveError::UnknownUpload { dataset, upload } => {
+            Failure::refused(text).or_in_chinese(format!("数据集 {dataset} 从未有上传 {upload}"))
+        }
+        RemoveError::OpenUpload { dataset, upload } => {
+            Failure::refused(text).or_in_chinese(format!("数据集 {dataset} 的上传 {upload} 尚未结束，须先关闭"))
+        }
+        RemoveError::CommittedUpload { dataset, upload } => {
+            Failure::refused(text).or_in_chinese(format!("数据集 {dataset} 的上传 {upload} 已提交"))
+        }
+        RemoveError::NotDeleted { dataset } => {
+            Failure::refused(text).or_in_chinese(format!("数据集 {dataset} 未被删除"))
+        }
         _ => Failure::integrity(text),
     }
 }

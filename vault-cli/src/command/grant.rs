@@ -493,7 +493,7 @@ fn check_author(session: &Session, globals: &Globals, dataset: &DatasetState) ->
     Err(if dataset.is_steward(&session.vault, &me, at.vault) {
         failure.hints(
             "you are a steward, but the newest epoch is not sealed to this card: a steward who holds it grants it to you first",
-            "您是数据管理者，但最新的密钥纪元未封装给本卡片：须先由持有它的管理者授权给您",
+            "您是数据管理者，但最新的密钥纪元未封装给本卡片：须先由持有它的数据管理者授权给您",
         )
     } else {
         let stewards: Vec<String> = session
@@ -505,7 +505,7 @@ fn check_author(session: &Session, globals: &Globals, dataset: &DatasetState) ->
             .collect();
         failure.hints(
             format!("only its stewards can: {}", stewards.join(", ")),
-            format!("只有其管理者可以：{}", stewards.join("、")),
+            format!("只有其数据管理者可以：{}", stewards.join("、")),
         )
     })
 }

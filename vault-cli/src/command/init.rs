@@ -140,7 +140,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     }
     let entries = client.entries(&LedgerId::Vault, 0).await?;
     let vault = session::fold_vault(client.as_ref(), &id, &entries).await?;
-    let mut session = Session::begin(client, state, vault)?;
+    let mut session = Session::begin(client, state, vault, globals.lang())?;
     if let Some(pack) = &pack {
         set_pack(globals, &mut session, &signer, pack, &packs).await?;
     }

@@ -122,7 +122,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         state.remember(&invitation.vault, client.location(), &[], true)?;
     }
     state.take_location(&invitation.vault, client.location())?;
-    Session::begin(client, state, vault)?;
+    Session::begin(client, state, vault, globals.lang())?;
     let joined = Joined { vault: invitation.vault, location: location.to_owned(), member: invitation.member };
     globals
         .output()

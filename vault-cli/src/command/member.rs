@@ -757,18 +757,10 @@ async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Out
     let needed = card_approvals(session, &me, &args.member);
     let print = card.fingerprint();
     if args.how.dry_run {
+        let signer = session.signer(globals)?;
+        session.would_accept_in_vault(&signer, &card_added(&args.member, &card, None))?;
         let done = KeyAdded { member: args.member.clone(), entry: None, fingerprint: print, approvals: needed };
-        return globals.output().result(&done, || match lang {
-            Lang::En => {
-                format!(
-                    "{} would have the card {} as well; nothing was done; {needed} approval(s) are needed",
-                    done.member, done.fingerprint
-                )
-            }
-            Lang::Zh => {
-                format!("{} 将增加卡片 {}；未执行任何操作；须 {needed} 人批准", done.member, done.fingerprint)
-            }
-        });
+        return globals.output().result(&done, || would_add(&done, lang));
     }
     let of = file.as_ref().map(|(file, path)| (file, *path));
     let propose = format!("member add-key {} --card CARD", args.member);
@@ -783,10 +775,22 @@ async fn add_key(globals: &Globals, session: &mut Session, args: &AddKey) -> Out
             done.member, done.fingerprint
         ),
         Lang::Zh => format!(
-            "{0} 已增加卡片 {1}；由管理者以 `seqvault grant DATASET {0}` 向其封装数据集",
+            "{0} 已增加卡片 {1}；由数据管理者以 `seqvault grant DATASET {0}` 向其封装数据集",
             done.member, done.fingerprint
         ),
     })
+}
+
+fn would_add(done: &KeyAdded, lang: Lang) -> String {
+    let KeyAdded { member, fingerprint, approvals, .. } = done;
+    match (approvals, lang) {
+        (0, Lang::En) => format!("{member} would have the card {fingerprint} as well; nothing was done"),
+        (0, Lang::Zh) => format!("{member} 将增加卡片 {fingerprint}；未执行任何操作"),
+        (n, Lang::En) => {
+            format!("{member} would have the card {fingerprint} as well; nothing was done; {n} approval(s) are needed")
+        }
+        (n, Lang::Zh) => format!("{member} 将增加卡片 {fingerprint}；未执行任何操作；须 {n} 人批准"),
+    }
 }
 
 /// How many approvals a card takes: none of the member itself, and of an officer those that the genesis asks for.
@@ -801,8 +805,12 @@ async fn add_card(
     card: &Card,
     approval: Option<Approval>,
 ) -> Outcome<u64> {
+    session.append_vault(signer, &card_added(member, card, approval)).await
+}
+
+fn card_added(member: &MemberId, card: &Card, approval: Option<Approval>) -> Body {
     let terms = CardAddedTerms { card: B64(card.stored().to_vec()), member: member.clone() };
-    session.append_vault(signer, &Body::CardAdded(CardAdded { approval, terms })).await
+    Body::CardAdded(CardAdded { approval, terms })
 }
 
 async fn replace_key(globals: &Globals, session: &mut Session, args: ReplaceKey) -> Outcome<()> {

@@ -156,7 +156,7 @@ async fn granted(globals: &Globals, dataset: DatasetId, member: MemberId, asked:
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
         return Err(Failure::refused(format!("{me} is no steward of {dataset}: only stewards propose"))
-            .or_in_chinese(format!("{me} 不是 {dataset} 的管理者：只有管理者可以提案")));
+            .or_in_chinese(format!("{me} 不是 {dataset} 的数据管理者：只有数据管理者可以提案")));
     }
     let plan = Plan::of(globals, &mut session, &packs, &state, &member, asked).await?;
     plan.explain(globals, &dataset)?;

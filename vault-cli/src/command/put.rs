@@ -184,12 +184,14 @@ async fn unless_over(session: &mut Session, dataset: &DatasetId, upload: UploadI
         return failure;
     }
     let Ok(state) = session.dataset(dataset).await else { return failure };
-    let how = match state.uploads().get(&upload).map(|upload| upload.status) {
-        Some(UploadStatus::Closed) => "closed",
-        Some(UploadStatus::Committed { .. }) => "committed",
+    let (how, zh) = match state.uploads().get(&upload).map(|upload| upload.status) {
+        Some(UploadStatus::Closed) => ("closed", "关闭"),
+        Some(UploadStatus::Committed { .. }) => ("committed", "提交"),
         Some(UploadStatus::Open) | None => return failure,
     };
-    Failure::new(Kind::Conflict, format!("upload {upload} of {dataset} was {how} meanwhile")).again()
+    Failure::new(Kind::Conflict, format!("upload {upload} of {dataset} was {how} meanwhile"))
+        .or_in_chinese(format!("{dataset} 的上传 {upload} 其间已被{zh}"))
+        .again()
 }
 
 /// What can be told before a passphrase is asked for.
@@ -232,13 +234,27 @@ fn check_size(found: &Found, max: Option<u64>) -> Outcome<()> {
     let sizes: Vec<u64> = found.inputs.iter().map(|input| input.size_hint).collect();
     let objects = objects_of(&sizes);
     let Some(max) = max.filter(|max| objects > *max) else { return Ok(()) };
-    let (files, bytes) = (output::count(sizes.len() as u64, "file"), output::bytes(found.bytes()));
-    Err(Failure::usage(format!(
-        "{files}, {bytes}, would be {objects} objects in the store, and the server takes {max} an upload"
+    Err(too_many(sizes.len(), found.bytes(), objects, max))
+}
+
+fn too_many(files: usize, bytes: u64, objects: u64, max: u64) -> Failure {
+    let (named, bytes) = (output::count(files as u64, "file"), output::bytes(bytes));
+    let fits = output::bytes(longest(max));
+    Failure::usage(format!(
+        "{named}, {bytes}, would be {objects} objects in the store, and the server takes {max} an upload"
     ))
-    .hint(
-        "put fewer files at a time: each `seqvault put` is an upload of its own, and up to 4 TB of long files is one",
-    ))
+    .or_in_chinese(format!("{files} 个文件，{bytes}，将成为存储中的 {objects} 个对象，而服务器每次上传最多接受 {max} 个"))
+    .hints(
+        format!("put fewer files at a time: each `seqvault put` is an upload of its own, and a long file of up to {fits} is one"),
+        format!("请分批放入：每次 `seqvault put` 是一次单独的上传，不超过 {fits} 的长文件可一次放入"),
+    )
+}
+
+/// The longest single file, in bytes, that an upload of at most so many objects can be; rounded down to whole packs.
+fn longest(max: u64) -> u64 {
+    let packs = max.saturating_sub(2).saturating_mul(u64::from(PACK_LEN));
+    // What sealing adds to each segment, and a pack's worth of room for what it adds once.
+    packs.saturating_sub(packs / 2048).saturating_sub(u64::from(PACK_LEN)) / u64::from(PACK_LEN) * u64::from(PACK_LEN)
 }
 
 /// Objects that files of these sizes become: for each manifest its packs, their list and their groups. Manifests themselves lie elsewhere.
@@ -466,6 +482,19 @@ fn put_failed(error: PutError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_file_that_is_named_fits_and_little_more_would() {
+        for max in [4, 100, 131_072, 1 << 30] {
+            let fits = longest(max);
+            assert!(objects_of(&[fits]) <= max, "{max}");
+            assert!(objects_of(&[fits + fits / 1000 + 3 * u64::from(PACK_LEN)]) > max, "{max}");
+        }
+        let failure = too_many(3, 10, 9, 100);
+        assert!(failure.hint.unwrap().contains(&output::bytes(longest(100))));
+        assert!(failure.hint_zh.unwrap().contains(&output::bytes(longest(100))));
+        assert_eq!((longest(0), longest(2)), (0, 0));
+    }
 
     #[test]
     fn an_upload_is_counted_in_objects_before_it_begins() {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use vault_core::ids::{DatasetId, MemberId};
 use vault_core::ledger::statement::{Body, Revoked};
 use vault_core::rotation::{self, Goal};
+use vault_policy::Lang;
 
 use super::member::{no_member, text};
 use crate::error::{Failure, Outcome};
@@ -67,7 +68,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         let body = Body::Revoked(Revoked { member: args.member.clone(), reason: reason.clone() });
         entry = Some(session.append_always(&signer, &mut dataset, &body).await?.0);
     } else {
-        globals.output().note(&format!("{} has no grant any more; looking for what is left to do", args.member));
+        globals.output().note(&match globals.lang() {
+            Lang::En => format!("{} has no grant any more; looking for what is left to do", args.member),
+            Lang::Zh => format!("{} 已没有授权；正在查找尚须完成的部分", args.member),
+        });
     }
     if dataset.is_deleted() {
         return ended(globals, args, entry);
@@ -105,14 +109,15 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
         versions_kept,
         remains: Vec::new(),
     };
-    done.remains = remains(&done, args.reencrypt && waits.is_none());
-    globals.output().result(&done, || text_of(&done))?;
+    let lang = globals.lang();
+    done.remains = remains(&done, args.reencrypt && waits.is_none(), lang);
+    globals.output().result(&done, || text_of(&done, lang))?;
     match waits {
         Some(why) if args.reencrypt => Err(Failure::refused(format!("nothing was re-encrypted: {why}"))
             .or_in_chinese(format!("未重新加密：{}", rotate::why_not(&why)))
             .hints(
                 format!("a steward runs `seqvault rotate {} --reencrypt`", done.dataset),
-                format!("由管理者运行 `seqvault rotate {} --reencrypt`", done.dataset),
+                format!("由数据管理者运行 `seqvault rotate {} --reencrypt`", done.dataset),
             )),
         _ => Ok(()),
     }
@@ -120,6 +125,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
 
 /// Of a deleted dataset there is nothing to rotate: only its ledger says of a grant that it stands.
 fn ended(globals: &Globals, args: Args, entry: Option<u64>) -> Outcome<()> {
+    let lang = globals.lang();
     let done = Done {
         dataset: args.dataset,
         member: args.member,
@@ -128,60 +134,91 @@ fn ended(globals: &Globals, args: Args, entry: Option<u64>) -> Outcome<()> {
         waits_for_steward: None,
         reencrypted_files: 0,
         versions_kept: false,
-        remains: vec![
-            "what it downloaded stays with it".to_owned(),
-            "snapshots, backups or versions of the vault from before keep the old keys".to_owned(),
-        ],
+        remains: always_remains(lang),
     };
     globals.output().result(&done, || {
-        let mut text = format!("the grant of {} on {}, which was deleted, is ended", done.member, done.dataset);
-        for item in &done.remains {
-            text.push_str(&format!("\n  remains: {item}"));
-        }
-        text
+        let text = match lang {
+            Lang::En => format!("the grant of {} on {}, which was deleted, is ended", done.member, done.dataset),
+            Lang::Zh => format!("{} 在 {}（已删除）上的授权已终止", done.member, done.dataset),
+        };
+        with_remains(text, &done, lang)
     })
 }
 
-fn remains(done: &Done, reencrypted: bool) -> Vec<String> {
-    let mut remains = vec![
-        "what it downloaded stays with it".to_owned(),
-        "snapshots, backups or versions of the vault from before keep the old keys".to_owned(),
-    ];
+/// What no revocation takes back.
+fn always_remains(lang: Lang) -> Vec<String> {
+    let (downloaded, copies) = match lang {
+        Lang::En => (
+            "what it downloaded stays with it",
+            "snapshots, backups or versions of the vault from before keep the old keys",
+        ),
+        Lang::Zh => ("该成员已下载的内容仍在其手中", "此前的保险库快照、备份或版本中仍有旧密钥"),
+    };
+    vec![downloaded.to_owned(), copies.to_owned()]
+}
+
+fn with_remains(mut text: String, done: &Done, lang: Lang) -> String {
+    for item in &done.remains {
+        text.push_str(&match lang {
+            Lang::En => format!("\n  remains: {item}"),
+            Lang::Zh => format!("\n  留存：{item}"),
+        });
+    }
+    text
+}
+
+fn remains(done: &Done, reencrypted: bool, lang: Lang) -> Vec<String> {
+    let mut remains = always_remains(lang);
     if done.versions_kept {
         let deleted = done.rotation.as_ref().map_or(0, |rotation| rotation.deleted);
-        remains.push(output::versions_kept(deleted));
+        remains.push(output::versions_kept(deleted, lang));
     }
     if !reencrypted {
-        remains.push("files whose keys it extracted stay open to it until `--reencrypt`".to_owned());
+        let open = match lang {
+            Lang::En => "files whose keys it extracted stay open to it until `--reencrypt`",
+            Lang::Zh => "该成员已提取密钥的文件，在以 `--reencrypt` 重新加密之前仍可由其打开",
+        };
+        remains.push(open.to_owned());
     }
     remains
 }
 
-fn text_of(done: &Done) -> String {
-    let mut text = if done.waits_for_steward.is_some() {
-        format!("the grant of {} on {} is ended", done.member, done.dataset)
-    } else {
-        format!("{} can no longer read {}", done.member, done.dataset)
+fn text_of(done: &Done, lang: Lang) -> String {
+    let (member, dataset) = (&done.member, &done.dataset);
+    let mut text = match (done.waits_for_steward.is_some(), lang) {
+        (true, Lang::En) => format!("the grant of {member} on {dataset} is ended"),
+        (true, Lang::Zh) => format!("{member} 在 {dataset} 上的授权已终止"),
+        (false, Lang::En) => format!("{member} can no longer read {dataset}"),
+        (false, Lang::Zh) => format!("{member} 不能再读取 {dataset}"),
     };
-    match &done.rotation {
-        Some(r) if !r.opened.is_empty() => text.push_str(&format!(
+    text.push_str(&match (&done.rotation, lang) {
+        (Some(r), _) => said_of(r, lang),
+        (None, Lang::En) => "\nits keys still open what is stored until a steward who holds the epoch runs `seqvault rotate`; nothing new is sealed to them".to_owned(),
+        (None, Lang::Zh) => "\n在持有该密钥纪元的数据管理者运行 `seqvault rotate` 之前，其密钥仍可打开已存储的内容；新内容不再封装给它".to_owned(),
+    });
+    if done.reencrypted_files > 0 {
+        text.push_str(&super::rotate::renewed(done.reencrypted_files, lang));
+    }
+    with_remains(text, done, lang)
+}
+
+/// What became of the epochs.
+fn said_of(r: &Rotated, lang: Lang) -> String {
+    match (r.opened.is_empty(), lang) {
+        (false, Lang::En) => format!(
             "\nepoch {} is sealed to the {} left; {} re-wrapped, {} deleted",
             r.epoch,
             output::count(r.sealed_to, "card"),
             output::count(r.rewrapped, "manifest key"),
             output::count(r.deleted, "old object")
-        )),
-        Some(r) => {
-            let deleted = output::count(r.deleted, "old object");
-            text.push_str(&format!("\nepoch {} was not sealed to it; {deleted} deleted", r.epoch));
+        ),
+        (false, Lang::Zh) => format!(
+            "\n密钥纪元 {} 已封装给其余 {} 张卡片；已重新封装 {} 个清单密钥，删除 {} 个旧对象",
+            r.epoch, r.sealed_to, r.rewrapped, r.deleted
+        ),
+        (true, Lang::En) => {
+            format!("\nepoch {} was not sealed to it; {} deleted", r.epoch, output::count(r.deleted, "old object"))
         }
-        None => text.push_str("\nits keys still open what is stored until a steward who holds the epoch runs `seqvault rotate`; nothing new is sealed to them"),
+        (true, Lang::Zh) => format!("\n密钥纪元 {} 未曾封装给它；已删除 {} 个旧对象", r.epoch, r.deleted),
     }
-    if done.reencrypted_files > 0 {
-        text.push_str(&format!("\nnew keys and bytes: {}", output::count(done.reencrypted_files, "file")));
-    }
-    for item in &done.remains {
-        text.push_str(&format!("\n  remains: {item}"));
-    }
-    text
 }

@@ -81,7 +81,9 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 Landed::Yes { seq, .. } => entries.push(seq),
                 Landed::Lost if attempt < ATTEMPTS => continue 'again,
                 Landed::Lost => {
-                    return Err(Failure::new(Kind::Conflict, format!("{}: others were first", args.dataset)).again());
+                    return Err(Failure::new(Kind::Conflict, format!("{}: others were first", args.dataset))
+                        .or_in_chinese(format!("{}：均被他人抢先", args.dataset))
+                        .again());
                 }
             }
         }

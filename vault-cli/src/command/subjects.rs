@@ -211,7 +211,7 @@ async fn release(globals: &Globals, args: &Release) -> Outcome<()> {
     let me = session.member_of(&globals.card()?)?;
     if args.others && !session.vault.is_officer(&me, session.vault.last_seq()) {
         return Err(Failure::refused(format!("{me} is no officer: only officers take back what others counted"))
-            .or_in_chinese(format!("{me} 不是管理员：只有管理员可以撤回他人的登记")));
+            .or_in_chinese(format!("{me} 不是管理员：只有管理员可以撤回他人的人数登记")));
     }
     let exposures = session.exposures().await?;
     let now = session.at().time;
@@ -265,9 +265,9 @@ fn left(one: &Unused, is_mine: bool, fits: bool, lang: Lang) -> String {
         ),
         (true, false) => (
             "of the last hour, perhaps of a grant under way: --recent takes it back too",
-            "登记未满一小时，可能属于正在进行的授权：加 --recent 一并撤回",
+            "人数登记未满一小时，可能属于正在进行的授权：加 --recent 一并撤回",
         ),
-        (true, true) => ("a later one that stays may rest on it", "其后保留的登记可能以其为据"),
+        (true, true) => ("a later one that stays may rest on it", "其后保留的人数登记可能以其为据"),
     };
     match lang {
         Lang::En => format!("left: {added} person(s) in {ledger}, entry {entry}, by {author}: {en}"),
@@ -283,11 +283,11 @@ fn text_of(done: &TakenBack, lang: Lang) -> String {
         (Lang::En, true) => {
             format!("{dataset}: {n} reservation(s), {persons} person(s), would be taken back; nothing was done")
         }
-        (Lang::Zh, true) => format!("{dataset}：将撤回 {n} 条登记，{persons} 人；未执行任何操作"),
+        (Lang::Zh, true) => format!("{dataset}：将撤回 {n} 条人数登记，{persons} 人；未执行任何操作"),
         (Lang::En, false) => {
             format!("{dataset}: {n} reservation(s) are taken back; {persons} person(s) are counted no more")
         }
-        (Lang::Zh, false) => format!("{dataset}：已撤回 {n} 条登记，{persons} 人不再计入"),
+        (Lang::Zh, false) => format!("{dataset}：已撤回 {n} 条人数登记，{persons} 人不再计入"),
     }
 }
 
@@ -301,7 +301,7 @@ async fn cancellation(session: &Session, dataset: &DatasetState, of: &Reservatio
     });
     let gone = || {
         Failure::integrity(format!("the entry of {} that cancels a reservation is gone", dataset.ledger()))
-            .or_in_chinese(format!("{} 中取消登记的条目已不在", dataset.ledger()))
+            .or_in_chinese(format!("{} 中取消人数登记的条目已不在", dataset.ledger()))
     };
     found.map(|(seq, (_, judged))| Reservation { hash: judged.hash, ledger: dataset.ledger(), seq }).ok_or_else(gone)
 }
@@ -352,15 +352,17 @@ pub(super) async fn attested(
             Ok(((*state).clone(), ReleasedTerms { reserved: *hash }))
         }
         several => {
-            let list = |persons: &str| {
-                let one = |(state, hash, _, added): &(&ExposureState, EntryHash, MemberId, u64)| {
-                    format!("{hash} ({added} {persons} exposure/{})", state.recipient())
+            let list = |lang: Lang| {
+                let one = |(state, hash, _, added): &(&ExposureState, EntryHash, MemberId, u64)| match lang {
+                    Lang::En => format!("{hash} ({added} persons in exposure/{})", state.recipient()),
+                    Lang::Zh => format!("{hash}（{added} 人，exposure/{}）", state.recipient()),
                 };
-                several.iter().map(one).collect::<Vec<_>>().join("; ")
+                let between = if lang == Lang::En { "; " } else { "；" };
+                several.iter().map(one).collect::<Vec<_>>().join(between)
             };
             Err(Failure::usage(format!("{member} has several reservations; name one with --reservation"))
-                .or_in_chinese(format!("{member} 有多条登记；请以 --reservation 指明一条"))
-                .hints(list("persons in"), list("人，")))
+                .or_in_chinese(format!("{member} 有多条人数登记；请以 --reservation 指明一条"))
+                .hints(list(Lang::En), list(Lang::Zh)))
         }
     }
 }
@@ -377,7 +379,8 @@ pub(super) async fn ground(
 ) -> Outcome<String> {
     let ledger = LedgerId::Exposure(*exposure.recipient());
     let gone = || {
-        Failure::not_found(format!("{ledger} has no such reservation")).or_in_chinese(format!("{ledger} 没有该条登记"))
+        Failure::not_found(format!("{ledger} has no such reservation"))
+            .or_in_chinese(format!("{ledger} 没有该条人数登记"))
     };
     let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.released.is_none()).ok_or_else(gone)?;
     let dataset = session.dataset_even_if_deleted(&reserved.dataset).await?;
@@ -445,7 +448,7 @@ async fn released(globals: &Globals, args: &Release, path: &Path) -> Outcome<()>
     let exposures = session.exposures().await?;
     let gone = || {
         Failure::not_found(format!("{} has no such reservation of {}", file.ledger, args.dataset))
-            .or_in_chinese(format!("{} 没有 {} 的该条登记", file.ledger, args.dataset))
+            .or_in_chinese(format!("{} 没有 {} 的该条人数登记", file.ledger, args.dataset))
     };
     let exposure = exposures.of(recipient).ok_or_else(gone)?;
     let reserved = exposure.reserved().get(&terms.reserved).filter(|one| one.dataset == args.dataset);
@@ -515,7 +518,7 @@ async fn mark(globals: &Globals, dataset: DatasetId, ids: &Path, scheme: &str) -
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
         return Err(Failure::refused(format!("{me} is no steward of {dataset}: only its stewards mark its persons"))
-            .or_in_chinese(format!("{me} 不是 {dataset} 的管理者：只有其管理者可以标记人员")));
+            .or_in_chinese(format!("{me} 不是 {dataset} 的数据管理者：只有其数据管理者可以标记人员")));
     }
     let text = identifiers(ids)?;
     let signer = session.signer(globals)?;

@@ -58,7 +58,7 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
                 done.dataset, done.dataset
             ),
             Lang::Zh => format!(
-                "已在 {} 上暂停：{names}\n在管理者运行 `seqvault rotate {}` 之前不接受新的上传；重新 `seqvault grant` 即恢复",
+                "已在 {} 上暂停：{names}\n在数据管理者运行 `seqvault rotate {}` 之前不接受新的上传；重新 `seqvault grant` 即恢复",
                 done.dataset, done.dataset
             ),
         }
@@ -91,5 +91,5 @@ pub(super) fn check_right(globals: &Globals, session: &Session, dataset: &Datase
         return Ok(());
     }
     Err(Failure::refused(format!("{me} is neither an officer nor a steward of {}", dataset.id()))
-        .or_in_chinese(format!("{me} 既非管理员，也非 {} 的管理者", dataset.id())))
+        .or_in_chinese(format!("{me} 既非管理员，也非 {} 的数据管理者", dataset.id())))
 }

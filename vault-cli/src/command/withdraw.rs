@@ -178,12 +178,12 @@ fn next(id: &DatasetId, lang: Lang) -> Vec<String> {
             format!("seqvault withdraw {id} --status        what has followed; `seqvault due` names what has not"),
         ],
         Lang::Zh => vec![
-            format!("seqvault rotate {id} --reencrypt       管理者：收回仍在使用的密钥，并更换文件密钥和密文"),
-            format!("seqvault rm {id} PATTERN               管理者：移除撤回所涉文件，由 `doctor --repair` 删除"),
+            format!("seqvault rotate {id} --reencrypt       数据管理者：收回仍在使用的密钥，并更换文件密钥和密文"),
+            format!("seqvault rm {id} PATTERN               数据管理者：移除撤回所涉文件，由 `doctor --repair` 删除"),
             format!(
-                "seqvault dataset amend {id} --facts …  管理者：在事实中写明（consent.withdrawn、consent.purpose_over）"
+                "seqvault dataset amend {id} --facts …  数据管理者：在事实中写明（consent.withdrawn、consent.purpose_over）"
             ),
-            format!("seqvault dataset delete {id} --reason … 管理者：全部不得保存时，以永久删除代替以上各步"),
+            format!("seqvault dataset delete {id} --reason … 数据管理者：全部不得保存时，以永久删除代替以上各步"),
             format!("seqvault attest {id} --scope …         各接收方：声明副本已销毁"),
             format!("seqvault withdraw {id} --status        查看进展；`seqvault due` 列出未完成事项"),
         ],

@@ -2,6 +2,8 @@
 //!
 //! The crates below speak one language, and their reasons are a closed list: a test reads their sources and finds one that is missing here.
 
+mod store;
+
 use std::io;
 
 use vault_core::ids::LedgerId;
@@ -9,9 +11,12 @@ use vault_core::ledger::dataset::CreationError;
 use vault_core::ledger::fold::Stop;
 use vault_core::ledger::pin::PinError;
 use vault_core::ledger::statement::TextError;
+use vault_core::ledger::vault::GenesisError;
 use vault_keys::file::FileError;
 use vault_keys::identity::{IdentityError, UnlockError};
 use vault_keys::passphrase::PassphraseError;
+
+pub use store::{store, store_hint};
 
 /// Why a statement does not count: the folds' words, and ours.
 const REASONS: &[(&str, &str)] = &[
@@ -26,9 +31,10 @@ const REASONS: &[(&str, &str)] = &[
     ("a manifest without files or packs, or with more than 10,000 files", "清单没有文件或数据包，或文件超过 10,000 个"),
     ("a member twice", "同一成员出现两次"),
     ("a recovery card is not current", "恢复卡已停用"),
-    ("a reservation for another dataset or member", "计数登记属于其他数据集或成员"),
+    ("a reservation for another dataset or member", "人数登记属于其他数据集或成员"),
     ("a second creation", "重复创建"),
     ("a second genesis", "重复的创始条目"),
+    ("a suite that is not known to this version", "本版本不知其算法套件"),
     ("a void manifest that is not in scope", "无效清单不在范围内"),
     ("algorithms that are not the suite's", "算法与套件不符"),
     ("an approval is by somebody who may not give it", "有批准出自无权批准者"),
@@ -49,6 +55,8 @@ const REASONS: &[(&str, &str)] = &[
     ("facts, member or rule pack changed since the proposal", "提案之后事实、成员或规则包有变更"),
     ("fork", "分叉"),
     ("fork, settled by a recovery", "分叉，已由恢复声明处置"),
+    ("it cites an entry that is not there", "引用了不存在的条目"),
+    ("its `prev` is not the entry before it", "其 `prev` 不是前一条目"),
     ("malformed body", "格式错误：内容不合规定"),
     ("malformed envelope", "格式错误：信封不合规定"),
     ("malformed payload", "格式错误：载荷不合规定"),
@@ -63,6 +71,7 @@ const REASONS: &[(&str, &str)] = &[
     ("more than 8 approvals", "批准数超过 8"),
     ("names no file", "未写明文件"),
     ("names no member", "未写明成员"),
+    ("names no vault head", "未写明保险库账本的末条"),
     ("neither officer nor steward", "既非管理员，也非数据管理者"),
     ("neither the reserver nor an officer", "既非登记人，也非管理员"),
     ("neither uploader nor steward", "既非上传者，也非数据管理者"),
@@ -73,13 +82,14 @@ const REASONS: &[(&str, &str)] = &[
     ("no such manifest", "没有该清单"),
     ("no such member", "没有这个成员"),
     ("no such proposal", "没有该提案"),
-    ("no such reservation, or released already", "没有该条登记，或已释放"),
+    ("no such reservation", "没有该条人数登记"),
+    ("no such reservation, or released already", "没有该条人数登记，或已释放"),
     ("not a creator", "没有创建权"),
     ("not a holder of the newest epoch", "未持有最新的密钥纪元"),
     ("not a kind of a dataset ledger", "数据集账本中不应有此类条目"),
     ("not a kind of an exposure ledger", "累计人数账本中不应有此类条目"),
     ("not a kind of the vault ledger", "保险库账本中不应有此类条目"),
-    ("not a reservation", "不是计数登记"),
+    ("not a reservation", "不是人数登记"),
     ("not a steward", "不是数据管理者"),
     ("not an act that is proposed here", "此处不提案该行为"),
     ("not an approver", "不是批准人"),
@@ -125,7 +135,7 @@ const REASONS: &[(&str, &str)] = &[
     ("the proposal has ended", "提案已过期"),
     ("the proposal was used already", "提案已执行"),
     ("the proposal's author can't approve it", "提案人不能批准其提案"),
-    ("the reservation is used or cancelled already", "计数登记已使用或已取消"),
+    ("the reservation is used or cancelled already", "人数登记已使用或已取消"),
     ("the role and its dataset do not fit", "角色与数据集不符"),
     ("the upload has not ended", "上传尚未结束"),
     ("the upload id is taken", "上传标识已被使用"),
@@ -151,7 +161,7 @@ pub fn stop(stop: &Stop) -> String {
             format!("账本 {ledger} 在第 {seq} 条分叉（{}）；须由管理员以指明 {hash} 的恢复声明处置", reason(why))
         }
         Stop::NeedsVersion { ledger, seq, format } => {
-            format!("账本 {ledger} 须用更新的版本读取：第 {seq} 条的格式为 {format}")
+            format!("账本 {ledger} 须用较新版本读取：第 {seq} 条的格式为 {format}")
         }
         other => other.to_string(),
     }
@@ -161,7 +171,7 @@ pub fn stop(stop: &Stop) -> String {
 #[must_use]
 pub fn stop_hint(stop: &Stop) -> String {
     match stop {
-        Stop::NeedsVersion { .. } => "请安装更新版本的 seqvault".to_owned(),
+        Stop::NeedsVersion { .. } => "请安装较新版本的 seqvault".to_owned(),
         Stop::Fork { ledger: LedgerId::Vault, seq, hash, .. } => format!(
             "运行 `seqvault verify` 查看其前后的条目，并请管理员处置：`seqvault recover vault {seq} --hash {hash}`。若创始条目规定恢复须经批准，或其后另有分叉，本版本无法处置：由保管存储者将第 {seq} 条及以后各条移出并作为证据保存；没有人读到过其后的内容"
         ),
@@ -238,6 +248,23 @@ pub fn identity(error: &FileError) -> String {
     }
 }
 
+/// Why the vault ledger does not begin.
+#[must_use]
+pub fn genesis(error: &GenesisError) -> String {
+    match error {
+        GenesisError::Missing => "保险库账本没有第 0 条".to_owned(),
+        GenesisError::OtherVault => "保险库账本的第 0 条不是本保险库的创始条目：属于其他保险库，或已被更改".to_owned(),
+        GenesisError::Invalid(why) => format!("不是有效的创始条目：{}", reason(why)),
+        other => format!("保险库账本的第 0 条无效{}", quoted(&other.to_string())),
+    }
+}
+
+/// Words of a system or of somebody else within a Chinese text, marked as such.
+#[must_use]
+pub fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("（\"{}\"）", said.replace('"', "'")) }
+}
+
 /// Why there is no passphrase.
 #[must_use]
 pub fn passphrase(error: &PassphraseError) -> String {
@@ -258,12 +285,39 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// The reasons in a source: what stands behind `Err(` and `Void(`.
+    /// Words of the parsers in the same folder: of what can't be read at all, and of no entry.
+    const OF_PARSERS: [&str; 4] = [
+        "facts are longer than 256 KiB or not canonical",
+        "not ascending, or twice",
+        "not two capital letters",
+        "the ledgers are not ascending, each once",
+    ];
+
+    /// The reasons in a source, wherever they stand: each text of several words, and what stands behind `Err(` and `Void(`.
     fn reasons(source: &str) -> Vec<String> {
         let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
-        let of = |mark: &'static str| shipped.split(mark).skip(1).filter_map(|rest| rest.split_once('"'));
-        let found = of("Err(\"").chain(of("Void(\"")).chain(of("map_err(|_| \"")).chain(of("ok_or(\""));
-        found.map(|(reason, _)| reason.to_owned()).collect()
+        let mut found = Vec::new();
+        for line in shipped.lines().map(str::trim_start) {
+            if line.starts_with("//") || line.starts_with("#[") {
+                continue;
+            }
+            let parts: Vec<&str> = line.split('"').collect();
+            for (before, text) in parts.iter().zip(parts.iter().skip(1)).step_by(2) {
+                let is_marked = before.ends_with("Err(") || before.ends_with("Void(");
+                let is_text = text.contains(' ') && !text.contains('{');
+                if (is_text || is_marked) && !OF_PARSERS.contains(text) {
+                    found.push((*text).to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_reason_is_found_wherever_it_stands() {
+        let source = "// \"no reason at all\"\n#[error(\"no reason\")]\nlet why = \"one here\";\n\
+            return self.fork(seq, \"two here\");\nconst X: Void = \"three here\";\nErr(\"fork\")\nname(\"four\")";
+        assert_eq!(reasons(source), ["one here", "two here", "three here", "fork"]);
     }
 
     fn sources(folder: &Path, found: &mut Vec<String>) {
@@ -281,9 +335,20 @@ mod tests {
     fn every_reason_of_the_folds_has_its_words() {
         let mut found = Vec::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../vault-core/src/ledger"), &mut found);
-        assert!(found.len() > 80, "{} reasons were found", found.len());
+        assert!(found.len() > 120, "{} reasons were found", found.len());
         let missing: Vec<&String> = found.iter().filter(|why| reason(why) == why.as_str()).collect();
         assert!(missing.is_empty(), "no Chinese words for {missing:?}");
+    }
+
+    #[test]
+    fn a_fork_is_said_in_chinese_with_its_reason() {
+        for why in
+            ["its `prev` is not the entry before it", "it cites an entry that is not there", "no such reservation"]
+        {
+            let fork = Stop::Fork { ledger: LedgerId::Vault, seq: 3, hash: vault_core::ids::EntryHash([7; 32]), why };
+            let said = stop(&fork);
+            assert!(!said.contains(why) && said.contains(reason(why)), "{said}");
+        }
     }
 
     #[test]

@@ -279,9 +279,14 @@ impl Channel {
         if hello.vault.parse::<VaultId>().is_err() {
             return Err(self.stranger("it names no vault".to_owned()));
         }
+        // Such a server would take nothing from anybody.
+        if hello.upload_objects == Some(0) {
+            return Err(self.nonsense("it says that it takes 0 objects of an upload"));
+        }
         if !is_clock_moved() && hello.time.abs_diff(clock::now()) > wire::MAX_SKEW {
-            let text = format!("{}: the clocks differ too much", self.place.as_str());
-            return Err(RemoteError::Here(skewed(Some(hello.time), &text)));
+            let place = self.place.as_str();
+            let (text, zh) = (format!("{place}: the clocks differ too much"), format!("{place}：时钟相差过大"));
+            return Err(RemoteError::Here(skewed(Some(hello.time), &text, &zh)));
         }
         Ok((hello, peer))
     }
@@ -298,19 +303,21 @@ impl Channel {
     fn too_far_apart(&self, theirs: &[u32]) -> RemoteError {
         let place = self.place.as_str();
         let list: Vec<String> = theirs.iter().take(8).map(u32::to_string).collect();
+        let list = list.join(", ");
         let failure = Failure::new(
             Kind::Other,
-            format!(
-                "{place}: the server speaks version {} of the protocol, and this seqvault version {API}",
-                list.join(", ")
-            ),
-        );
+            format!("{place}: the server speaks version {list} of the protocol, and this seqvault version {API}"),
+        )
+        .or_in_chinese(format!("{place}：服务器使用协议版本 {list}，本机的 seqvault 使用版本 {API}"));
         let is_newer = theirs.iter().all(|version| *version > API);
-        RemoteError::Here(failure.hint(if is_newer {
-            "install a newer seqvault on this machine"
+        RemoteError::Here(if is_newer {
+            failure.hints("install a newer seqvault on this machine", "请在本机安装较新版本的 seqvault")
         } else {
-            "the server is too old: ask who runs it to install a newer one"
-        }))
+            failure.hints(
+                "the server is too old: ask who runs it to install a newer one",
+                "服务器过旧：请其运营者安装较新的版本",
+            )
+        })
     }
 }
 

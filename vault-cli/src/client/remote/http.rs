@@ -49,7 +49,7 @@ impl Broken {
             Self::Stalled(time) => RemoteError::Unreachable {
                 place: place.to_owned(),
                 why: format!("nothing moved for {} s", time.as_secs()),
-                hint: "check the network, or ask who runs the server",
+                hint: ("check the network, or ask who runs the server", "请检查网络，或询问服务器的运营者"),
             },
             Self::TooLong(longest) => {
                 RemoteError::Nonsense { place: place.to_owned(), why: format!("it is longer than {longest} bytes") }

@@ -295,11 +295,14 @@ async fn how_many_objects_an_upload_may_have_is_the_servers_word_and_an_older_se
         Fake::start(move |_, _| reply.clone()).await.client().await.max_upload()
     };
     assert_eq!(said(json!(null)).await, Some(131_072), "an older server says nothing");
-    for max in [0, 5, 131_072, 1 << 40] {
+    for max in [1, 5, 131_072, 1 << 40] {
         assert_eq!(said(json!(max)).await, Some(max));
     }
     let nonsense = greeted(hello(|value| value["upload_objects"] = json!("many"))).await;
     assert!(nonsense.message.contains("is no seqvault server"), "{}", nonsense.message);
+    let none = greeted(hello(|value| value["upload_objects"] = json!(0))).await;
+    assert_eq!(none.kind, Kind::Integrity);
+    assert!(none.message.contains("makes no sense: it says that it takes 0 objects"), "{}", none.message);
 }
 
 #[tokio::test]

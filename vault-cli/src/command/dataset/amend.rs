@@ -88,7 +88,7 @@ pub(super) async fn run(globals: &Globals, session: &mut Session, args: Amend) -
     let me = session.member_of(&globals.card()?)?;
     if !state.is_steward(&session.vault, &me, session.at().vault) {
         return Err(Failure::refused(format!("{me} is no steward of {}: only stewards amend its facts", args.dataset))
-            .or_in_chinese(format!("{me} 不是 {} 的管理者：只有管理者可以变更其事实", args.dataset)));
+            .or_in_chinese(format!("{me} 不是 {} 的数据管理者：只有数据管理者可以变更其事实", args.dataset)));
     }
     let before = before(&state, &home, lang)?;
     let (mut stated, mut changes) = (None, Vec::new());
@@ -457,7 +457,9 @@ fn text_of(done: &Done, lang: Lang) -> String {
             Lang::En => {
                 format!("\nsuspended: {list}; new uploads wait until a steward runs `seqvault rotate {}`", done.dataset)
             }
-            Lang::Zh => format!("\n已暂停：{list}；在管理者运行 `seqvault rotate {}` 之前不接受新的上传", done.dataset),
+            Lang::Zh => {
+                format!("\n已暂停：{list}；在数据管理者运行 `seqvault rotate {}` 之前不接受新的上传", done.dataset)
+            }
         });
     }
     text

@@ -94,7 +94,7 @@ impl Doomed {
                 "\n  the sealed answers of its facts as stewards keep them, and its sets of marks; whoever deletes it keeps a copy of those answers, unless told not to"
             }
             (true, Lang::Zh) => {
-                "\n  管理者随数据集保存的事实密封部分及主体标记；除另有指示外，删除人保留该密封部分的副本"
+                "\n  数据管理者随数据集保存的事实密封部分及主体标记；除另有指示外，删除人保留该密封部分的副本"
             }
         };
         match lang {
@@ -130,7 +130,7 @@ pub(crate) fn check_steward(globals: &Globals, session: &Session, state: &Datase
         return Ok(me);
     }
     Err(Failure::refused(format!("{me} is no steward of {}: only stewards delete it", state.id()))
-        .or_in_chinese(format!("{me} 不是 {} 的管理者：只有管理者可以删除", state.id())))
+        .or_in_chinese(format!("{me} 不是 {} 的数据管理者：只有数据管理者可以删除", state.id())))
 }
 
 /// Says what goes, whatever the options, and which persons would stay counted for nothing.
@@ -312,7 +312,7 @@ async fn keep_sealed(globals: &Globals, session: &Session, signer: &Signer, stat
             })
             .hint(match lang {
                 Lang::En => "another steward shares the key (`seqvault subjects share`) or deletes it; or let them go with --without-sealed",
-                Lang::Zh => "请由其他管理者共享密钥（`seqvault subjects share`）或由其删除；或以 --without-sealed 放弃",
+                Lang::Zh => "请由其他数据管理者共享密钥（`seqvault subjects share`）或由其删除；或以 --without-sealed 放弃",
             }));
         };
         facts::keep_bytes(&home, &sealed)?;
@@ -409,12 +409,7 @@ fn remains(done: &Done, lang: Lang) -> Vec<String> {
         ],
     };
     if done.versions_kept {
-        remains.push(match lang {
-            Lang::En => output::versions_kept(done.objects),
-            Lang::Zh => {
-                format!("存储桶保留旧版本：{} 个对象已不可见但未擦除，直至生命周期规则删除旧版本", done.objects)
-            }
-        });
+        remains.push(output::versions_kept(done.objects, lang));
     }
     remains
 }

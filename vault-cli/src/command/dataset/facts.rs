@@ -52,7 +52,7 @@ async fn opened(globals: &Globals, session: &mut Session, state: &DatasetState) 
             .or_in_chinese(format!("{} 的事实的密封部分未保存在本卡片可打开之处", state.id()))
             .hints(
                 "its author has it: `dataset facts --sealed FILE`; or another steward shares the key: `seqvault subjects share`",
-                "其作者持有：`dataset facts --sealed FILE`；或由其他管理者共享密钥：`seqvault subjects share`",
+                "其作者持有：`dataset facts --sealed FILE`；或由其他数据管理者共享密钥：`seqvault subjects share`",
             )
     })?;
     Ok(Known { facts, whole: true })

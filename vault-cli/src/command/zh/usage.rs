@@ -1,5 +1,7 @@
 //! A wrong command line, in Chinese: what the parser found, which option it concerns, what it expects instead.
 
+use std::error::Error as _;
+
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 /// What was expected, by the name that an option's value has in its help.
@@ -29,7 +31,7 @@ pub fn say(error: &Error) -> Option<String> {
     let said = match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => format!("`{argument}` 缺少值"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => format!("`{argument}` 的值 `{value}` 无效"),
-        ErrorKind::UnknownArgument => format!("没有选项 `{argument}`"),
+        ErrorKind::UnknownArgument => format!("无法识别的参数 `{argument}`"),
         ErrorKind::InvalidSubcommand => format!("没有命令 `{}`", of(ContextKind::InvalidSubcommand)),
         ErrorKind::MissingSubcommand => "缺少命令".to_owned(),
         ErrorKind::MissingRequiredArgument => format!("缺少：{argument}"),
@@ -48,6 +50,9 @@ pub fn say(error: &Error) -> Option<String> {
         lines.push(format!("  可选：{valid}"));
     } else if let Some(expected) = expected(&argument).filter(|_| !value.is_empty()) {
         lines.push(format!("  须为：{expected}"));
+    } else if let Some(why) = error.source() {
+        // The words of the value's own parser, which knows English alone.
+        lines.push(format!("  原因：\"{}\"", why.to_string().replace('"', "'")));
     }
     let meant = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
     let meant = meant.map(of).join("");
@@ -107,7 +112,9 @@ mod tests {
             ("recover ledger 3 --hash 00", &["`ledger` 无效", "exposure/散列值"]),
             ("recover vault x --hash 00", &["`x` 无效", "条目的序号"]),
             ("recover vault 3", &["缺少：--hash <HASH>", "用法："]),
-            ("grant run-42 anna --untill 2026-01-01", &["没有选项 `--untill`", "是否指：--until"]),
+            ("grant run-42 anna --untill 2026-01-01", &["无法识别的参数 `--untill`", "是否指：--until"]),
+            ("grant run-42 anna ben", &["无法识别的参数 `ben`", "用法："]),
+            ("identity new x --suite 7", &["`--suite <SUITE>` 的值 `7` 无效", "原因：\""]),
             ("pack sett x", &["没有命令 `sett`", "是否指：set"]),
             ("subjects release run-42 --recent --terms x", &["不能与", "--terms <FILE>"]),
             ("member add-key anna --card x --terms y", &["不能与", "--terms <FILE>"]),

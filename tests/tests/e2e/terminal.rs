@@ -53,7 +53,7 @@ impl Terminal {
             .args(["--quiet", "--return", "--flush", "--command"])
             // Ctrl-C reaches the shell as well, which goes on to the end.
             .arg(format!(
-                "trap : INT; stty rows 24 columns {COLUMNS}; {}; code=$?; {then}; exit $code",
+                "trap : INT; tty; stty rows 24 columns {COLUMNS}; {}; code=$?; {then}; exit $code",
                 words.join(" ")
             ))
             .arg("/dev/null")
@@ -86,11 +86,20 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
+    /// Waits for the question. It is asked first, and then the terminal's echo is turned off.
+    fn is_asked(&self) {
+        wait_until(|| self.shows().to_lowercase().contains("passphrase"));
+        let shown = self.shows();
+        let terminal = shown.lines().find(|line| line.starts_with("/dev/")).unwrap().trim_end();
+        wait_until(|| {
+            let told = Command::new("stty").args(["--all", "--file", terminal]).output().unwrap();
+            String::from_utf8_lossy(&told.stdout).contains("-echo ")
+        });
+    }
+
     /// Waits for the question, and answers it.
     fn unlock(&mut self) {
-        wait_until(|| self.shows().to_lowercase().contains("passphrase"));
-        // It is asked first, and then the terminal's echo is turned off.
-        thread::sleep(std::time::Duration::from_millis(200));
+        self.is_asked();
         self.types(&format!("{PASSPHRASE}\n"));
     }
 
@@ -211,8 +220,7 @@ fn ctrl_c_at_the_question_for_the_passphrase_ends_it_and_the_terminal_has_its_ec
     let world = bench();
     world.write("run/a", b"abc");
     let mut put = Terminal::run_and(&world.person("seq"), &["put", DATA, "run"], "stty -a");
-    wait_until(|| put.shows().to_lowercase().contains("passphrase"));
-    thread::sleep(std::time::Duration::from_millis(200));
+    put.is_asked();
     put.types("\u{3}");
     let (code, shown) = put.ends();
     assert_eq!(code, Some(130), "{shown}");

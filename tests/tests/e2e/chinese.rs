@@ -294,6 +294,32 @@ fn wrong_inputs_of_the_rules_verbs_are_answered_in_chinese_alone() {
     assert!(complaints.is_empty(), "{} of {}:\n{}", complaints.len(), table.len(), complaints.join("\n\n"));
 }
 
+#[test]
+fn what_revoke_and_rotate_did_is_said_in_chinese_alone() {
+    let gated = Gated::domestic();
+    let Gated { officer, lab, dora, .. } = &gated;
+    // What the grant's own answers say is the reader's.
+    gated.rewrite("grant.toml", "cohort study 7", "队列研究");
+    let done = |person: &Person, args: &[&str]| {
+        let done = person.run(&[args, &["--lang", "zh"]].concat());
+        let said = format!("{}{}", done.stderr, String::from_utf8_lossy(&done.stdout));
+        assert_eq!(done.code, Some(0), "{}\n{said}", done.what);
+        assert!(english(&said).is_empty() && !said.is_ascii(), "{}: {:?}\n{said}", done.what, english(&said));
+        said
+    };
+    let terms = ["--terms", "run-42-anna.terms.json"];
+    done(lab, &["propose", "run-42", "anna", "--facts", "grant.toml"]);
+    done(dora, &[&["approve", "run-42"][..], &terms].concat());
+    done(lab, &[&["grant", "run-42", "anna"][..], &terms].concat());
+    let said = done(lab, &["revoke", "run-42", "anna", "--reason", "over"]);
+    assert!(said.contains("anna 不能再读取 run-42") && said.contains("留存："), "{said}");
+    done(lab, &["revoke", "run-42", "anna"]);
+    assert!(done(lab, &["rotate", "run-42"]).contains("run-42 处于密钥纪元"));
+    done(lab, &["rotate", "run-42", "--reencrypt"]);
+    done(lab, &["dataset", "delete", "run-42", "--reason", "over", "--confirm", "run-42"]);
+    done(officer, &["revoke", "run-42", "anna"]);
+}
+
 /// Both ways to fork a ledger, as a member with the folder can.
 #[test]
 fn a_fork_is_answered_in_chinese_alone() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::ask::{Answer, Ask};
 use crate::mallory::{custodian, vault_id};
 use crate::relay::Relay;
 use crate::story::{COHORT, contents, enrol, is_granted, is_sound, settle, shown, story};
-use crate::transfer::{AT_ONCE, DATA, bench, files, journals, noise, packs, settled, wait_until};
+use crate::transfer::{AT_ONCE, DATA, LATE_READ, bench, files, journals, noise, packs, settled, wait_until};
 
 const PACK: usize = 33_554_432;
 
@@ -184,12 +184,14 @@ fn a_revoke_under_load_ends_what_one_gets_and_nobody_elses_gets() {
     let expected = files(&world.path("run"));
     let is_revoked = AtomicBool::new(false);
     let over = AtomicBool::new(false);
-    let (gets_of_ben, gets_of_anna) = std::thread::scope(|scope| {
+    // Gets that came to all of it.
+    let (of_ben, of_anna) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
         let reader = |name: &'static str, number: usize| {
             let (world, servers, is_revoked, over, expected) = (&world, &servers, &is_revoked, &over, &expected);
+            let good = if name == "ben" { &of_ben } else { &of_anna };
             scope.spawn(move || {
                 let person = through(world, name, &servers[number % 2]);
-                let mut good = 0;
                 for round in 0.. {
                     if over.load(Ordering::SeqCst) {
                         break;
@@ -202,7 +204,7 @@ fn a_revoke_under_load_ends_what_one_gets_and_nobody_elses_gets() {
                         Some(0) => {
                             assert!(name == "anna" || !was_revoked, "{name} got everything after the revocation");
                             assert!(files(&world.path(&out).join("run")) == *expected, "{name} got something else");
-                            good += 1;
+                            good.fetch_add(1, Ordering::SeqCst);
                         }
                         Some(code) => {
                             assert!(name == "ben", "{name}: {}", done.stderr);
@@ -218,20 +220,26 @@ fn a_revoke_under_load_ends_what_one_gets_and_nobody_elses_gets() {
                         break;
                     }
                 }
-                good
             })
         };
-        let ben = [reader("ben", 0), reader("ben", 1)];
-        let anna = reader("anna", 1);
-        sleep(Duration::from_secs(2));
+        let _ = [reader("ben", 0), reader("ben", 1), reader("anna", 1)];
+        // Nobody who waits here panics: the readers go on until they are told.
+        let wait_for = |is_so: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !is_so() && begun.elapsed() < Duration::from_secs(60) {
+                sleep(Duration::from_millis(5));
+            }
+        };
+        let counts = || [&of_ben, &of_anna].map(|good| good.load(Ordering::SeqCst));
+        wait_for(&|| counts()[0] > 2 && counts()[1] > 0);
         through(&world, "lab", &servers[0]).ok(&["revoke", DATA, "ben"]);
         is_revoked.store(true, Ordering::SeqCst);
-        sleep(Duration::from_secs(2));
+        // One of hers that began before may end after.
+        let before = counts()[1];
+        wait_for(&|| counts()[1] > before + 1);
         over.store(true, Ordering::SeqCst);
-        (ben.into_iter().map(|one| one.join().unwrap()).sum::<u32>(), anna.join().unwrap())
+        assert!(counts()[0] > 2 && counts()[1] > before + 1, "{before}: {:?}", counts());
     });
-    eprintln!("{gets_of_ben} gets by who was revoked before it was, {gets_of_anna} by the other");
-    assert!(gets_of_anna > 0);
     through(&world, "ben", &servers[1]).gets_nothing(4, DATA);
     assert_eq!(world.person("lab").ok(&["verify", "--data"])["sound"], true);
 }
@@ -393,7 +401,9 @@ impl Passage {
 fn a_put_whose_server_dies_goes_on_through_another_and_sends_nothing_twice_that_goes_straight() {
     left_out!(|place| place != Place::Server, "it needs servers over one bucket");
     let passage = Passage::new(8);
-    let put = passage.seq().start(&["put", DATA, "run"]);
+    // Its fifth pack waits until the server is dead, however quick the others are.
+    let mut put = passage.seq().start_paused("any:6", &["put", DATA, "run"]);
+    assert!(put.is_paused());
     wait_until(|| packs(&passage.world).len() >= 2);
     passage.fail_over(0);
     assert_eq!(put.finish().ok()["files"], 1);
@@ -407,11 +417,13 @@ fn a_put_whose_server_dies_goes_on_through_another_and_sends_nothing_twice_that_
 fn each_death_of_a_server_that_packs_go_through_costs_at_most_one_pack() {
     left_out!(|place| place != Place::Server, "it needs servers over one bucket");
     let passage = Passage::new(8);
-    let put = passage.seq().start(&["put", DATA, "run", "--via-server"]);
+    // Its eighth pack waits until both are dead.
+    let mut put = passage.seq().start_paused("any:9", &["put", DATA, "run", "--via-server"]);
     for (from, stored) in [(0, 2), (1, 5)] {
         wait_until(|| packs(&passage.world).len() >= stored);
         passage.fail_over(from);
     }
+    assert!(put.is_paused());
     assert_eq!(put.finish().ok()["files"], 1);
     assert_eq!(journals(&passage.seq()), 0);
     let cost = passage.cost(true);
@@ -451,9 +463,10 @@ fn a_get_whose_server_dies_goes_on_through_another() {
         let relay = Relay::to(first.port());
         let anna = world.person("anna").through(&relay.url(), &[]);
         let args = [&["get", DATA, "--output", "out"], more].concat();
-        let get = anna.start(&args);
+        let mut get = anna.start_paused(LATE_READ, &args);
         let part = world.path("out/run/.big.seqvault-part");
-        wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000) || world.path("out/run/big").exists());
+        wait_until(|| part.metadata().is_ok_and(|m| m.len() > 1_000_000));
+        assert!(get.is_paused());
         first.kill();
         relay.turn_to(second.port());
         get.finish().ok();

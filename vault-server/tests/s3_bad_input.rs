@@ -14,7 +14,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vault_core::hazmat::kdf::sha256;
 use vault_core::ids::LedgerId;
 use vault_core::layout::ObjectName;
 use vault_server::store::{Creation, Environment, S3Location, Store, StoreError};
@@ -50,6 +52,13 @@ async fn failure(location: &S3Location, environment: &Environment) -> (String, S
 
 /// Answers every request alike; returns its endpoint.
 async fn answers(status: &'static str, headers: &'static str, body: &'static str) -> String {
+    answers_by(move |_| (status, headers, body)).await
+}
+
+/// Answers by a request's first bytes, its method, with status, headers and body; returns its endpoint.
+async fn answers_by(
+    answer: impl Fn(&[u8]) -> (&'static str, &'static str, &'static str) + Copy + Send + 'static,
+) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -57,6 +66,7 @@ async fn answers(status: &'static str, headers: &'static str, body: &'static str
             tokio::spawn(async move {
                 let mut request = vec![0; 64 * 1024];
                 let _ = stream.read(&mut request).await;
+                let (status, headers, body) = answer(&request);
                 let length = body.len();
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
@@ -146,6 +156,24 @@ async fn an_overloaded_store_is_tried_again_and_then_named() {
     assert!(error.is_transient() && error.to_string().contains("SlowDown"), "{error}");
     assert!(error.hint().unwrap().contains("overloaded"));
     assert!((Duration::from_millis(600)..Duration::from_secs(90)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_while_nothing_lies_there_is_no_other_object() {
+    // So answers a store while another upload of the name is under way, of a server that died perhaps, and comes to nothing.
+    for status in ["412 Precondition Failed", "409 Conflict"] {
+        let xml = "content-type: application/xml\r\n";
+        let taken = said("PreconditionFailed", "It is there.", "");
+        let nothing = said("NoSuchKey", "It is not there.", "");
+        let endpoint = answers_by(move |request| match request {
+            [b'P', b'U', b'T', ..] => (status, xml, taken),
+            _ => ("404 Not Found", xml, nothing),
+        });
+        let store = Store::open_s3_in(&address(&endpoint.await), &keys()).await.unwrap();
+        let bytes = stream::iter([Ok(Bytes::from_static(b"0123456789"))]).boxed();
+        let error = store.create_streamed(&ENTRY, 10, sha256(b"0123456789"), bytes).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unsteady { .. }) && error.is_transient(), "{status}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -208,7 +208,10 @@ impl Store {
         read?;
         match self.judge(key, &link, answer).await {
             Ok(Uploaded::New) => Ok(Creation::Created),
-            Ok(Uploaded::There) => Ok(self.compare(key, promised).await?.unwrap_or(Creation::Conflict)),
+            // It was there, and is not: another upload of it was under way, and came to nothing.
+            Ok(Uploaded::There) => {
+                self.compare(key, promised).await?.ok_or_else(|| StoreError::Unsteady { path: self.path(key) })
+            }
             // The acknowledgement may be lost, and the object there.
             Err(e) if e.is_transient() => match self.compare(key, promised).await {
                 Ok(Some(found)) => Ok(found),

@@ -124,7 +124,8 @@ impl Store {
             // On a folder that is gone everything fails for that one reason.
             Err(e) => return Err(self.check().await.err().unwrap_or(e)),
         }
-        let found = self.compare(key, promised).await?.unwrap_or(Creation::Conflict);
+        // Gone again since: somebody swept it.
+        let found = self.compare(key, promised).await?.ok_or_else(|| StoreError::Unsteady { path: self.path(key) })?;
         if found == Creation::AlreadySame {
             self.on_folder(key.to_string(), |folder, key| folder.settle_found(key)).await?;
         }

@@ -148,6 +148,9 @@ fn ledger(id: &LedgerId) -> String {
     format!("/v1/ledgers/{id}")
 }
 
+/// As the server says it of what it writes itself.
+const UNSTEADY: &str = "the name is taken and yet there is nothing to read";
+
 impl Inner {
     /// Reads an object, or a range of it, straight or through the server. The status tells a part from the whole.
     async fn read(
@@ -184,7 +187,9 @@ impl Inner {
             if is_pack && self.links.are_used() {
                 match self.links.put(&self.channel, name, bytes).await? {
                     Straight::Done(()) => return Ok(true),
-                    Straight::Taken => return Ok(false),
+                    Straight::Taken if self.size_once(name).await?.is_some() => return Ok(false),
+                    // Another upload of it was under way, of a server that died perhaps, and came to nothing.
+                    Straight::Taken => return Err(RemoteError::passing(self.channel.place().as_str(), UNSTEADY)),
                     Straight::Not if self.is_there(name, bytes).await? => return Ok(true),
                     Straight::Not | Straight::NoLink => {}
                 }

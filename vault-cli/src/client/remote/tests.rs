@@ -483,6 +483,14 @@ async fn with_store(store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'stati
 
 /// The same with something in the store's place that need not answer as one.
 async fn with_portal(store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static) -> (Fake, Fake) {
+    with_both(store, || Reply::ok(200, "through the server")).await
+}
+
+/// The same with a server that says something else of what lies there.
+async fn with_both(
+    store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'static,
+    there: impl Fn() -> Reply + Send + Sync + 'static,
+) -> (Fake, Fake) {
     let store = Fake::start(store).await;
     let address = store.location();
     let count = AtomicUsize::new(0);
@@ -501,7 +509,7 @@ async fn with_portal(store: impl Fn(&Seen, usize) -> Reply + Send + Sync + 'stat
         }
         match seen.method.as_str() {
             "PUT" => Reply::ok(201, ""),
-            _ => Reply::ok(200, "through the server"),
+            _ => there(),
         }
     })
     .await;
@@ -568,6 +576,19 @@ async fn a_pack_that_is_there_already_is_compared() {
     let client = server.client().await;
     client.put_new(&pack(1), "bytes".into()).await.unwrap();
     assert!(matches!(client.put_new(&pack(1), "other".into()).await, Err(StoreError::Differs)));
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_while_nothing_lies_there_is_tried_again() {
+    // Somebody's upload of it, a dead server's perhaps, was under way and came to nothing.
+    let put = AtomicUsize::new(0);
+    let store = move |_: &Seen, _| match put.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::html(412).with("etag", "\"it\""),
+        _ => Reply::ok(200, "").with("etag", "\"it\""),
+    };
+    let (server, store) = with_both(store, || Reply::problem(Type::NotFound)).await;
+    server.client().await.put_new(&pack(1), "bytes".into()).await.unwrap();
+    assert_eq!((puts(&store), puts(&server)), (2, 0), "{:?}", targets(&server));
 }
 
 #[tokio::test]

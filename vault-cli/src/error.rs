@@ -135,10 +135,8 @@ impl Failure {
 
     /// Says before the message where it happened.
     #[must_use]
-    pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.message = format!("{place}: {}", self.message);
-        self.zh = self.zh.map(|zh| format!("{place}：{zh}"));
-        self
+    pub fn at(self, place: impl fmt::Display) -> Self {
+        self.at_both(&place, &place)
     }
 
     /// The command line is wrong.

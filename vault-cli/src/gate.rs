@@ -518,9 +518,7 @@ pub async fn settle(
 
 /// The failure of whoever lost the next place of a member's exposure ledger too often.
 pub fn busy(member: &MemberId) -> Failure {
-    Failure::new(Kind::Conflict, format!("the exposure ledger of {member}: others were first {ATTEMPTS} times"))
-        .or_in_chinese(format!("{member} 的累计人数账本：{ATTEMPTS} 次均被他人抢先"))
-        .again()
+    crate::session::outrun(format_args!("the exposure ledger of {member}"), format_args!("{member} 的累计人数账本"))
 }
 
 async fn decide_placed(

@@ -446,10 +446,7 @@ impl Session {
                 }
             }
         }
-        let busy = format!("others were first {ATTEMPTS} times");
-        Err(Failure::new(Kind::Conflict, format!("the vault ledger: {busy}"))
-            .or_in_chinese(format!("保险库账本：{ATTEMPTS} 次均被他人抢先"))
-            .again())
+        Err(outrun("the vault ledger", "保险库账本"))
     }
 
     /// Signs a statement for the vault ledger and folds it in; the fold's verdict is the last of the state's.
@@ -796,10 +793,7 @@ fn vault_id(entries: &[Bytes], location: &str) -> Outcome<VaultId> {
 /// If the genesis is not that vault's, or the single entries can't be read.
 pub async fn fold_vault(client: &dyn Client, id: &VaultId, entries: &[Bytes]) -> Outcome<VaultState> {
     let fold = |entries: &[Bytes]| {
-        VaultState::fold(id, entries).map_err(|e| {
-            Failure::integrity(e.to_string())
-                .or_in_chinese("保险库账本的第 0 条不是本保险库的有效创始条目：属于其他保险库，或被更改")
-        })
+        VaultState::fold(id, entries).map_err(|e| Failure::integrity(e.to_string()).or_in_chinese(zh::genesis(&e)))
     };
     let state = fold(entries)?;
     if matches!(state.stop(), Some(Stop::Fork { .. })) {
@@ -847,10 +841,15 @@ fn behind(ledger: &LedgerId, seq: u64) -> Failure {
     .or_in_chinese(format!("账本 {ledger} 落后于管理员见过的第 {seq} 条：这是旧的或被更改的副本"))
 }
 
-/// The failure of whoever lost a ledger's next place too often.
+/// The failure of whoever lost a ledger's next place too often, where its name is the same in both languages.
 pub fn busy(what: impl core::fmt::Display) -> Failure {
+    outrun(&what, &what)
+}
+
+/// The failure of whoever lost a ledger's next place too often; the ledger is named in English and in Chinese.
+pub fn outrun(what: impl core::fmt::Display, what_zh: impl core::fmt::Display) -> Failure {
     Failure::new(Kind::Conflict, format!("{what}: others were first {ATTEMPTS} times"))
-        .or_in_chinese(format!("{what}：{ATTEMPTS} 次均被他人抢先"))
+        .or_in_chinese(format!("{what_zh}：{ATTEMPTS} 次均被他人抢先"))
         .again()
 }
 

@@ -212,10 +212,10 @@ pub async fn run(globals: &Globals, args: Args) -> Outcome<()> {
     done.stops_at = stop_of(&mut session, &done.ledger)
         .await
         .map_err(|failure| {
-            failure.at(match lang {
-                Lang::En => format!("it is stated, and {} is still not read", done.ledger),
-                Lang::Zh => format!("已声明，但 {} 仍无法读取", done.ledger),
-            })
+            failure.at_both(
+                format_args!("it is stated, and {} is still not read", done.ledger),
+                format_args!("已声明，但 {} 仍无法读取", done.ledger),
+            )
         })?
         .map(|stop| match lang {
             Lang::En => stop.to_string(),

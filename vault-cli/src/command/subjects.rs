@@ -246,10 +246,10 @@ async fn release(globals: &Globals, args: &Release) -> Outcome<()> {
             false => None,
         };
         gate::take_back(&mut session, &signer, &mut state, &reservation, cancellation).await.map_err(|failure| {
-            failure.at(match lang {
-                Lang::En => format!("entry {} of {} is not taken back", one.entry, one.ledger),
-                Lang::Zh => format!("{} 第 {} 条未撤回", one.ledger, one.entry),
-            })
+            failure.at_both(
+                format_args!("entry {} of {} is not taken back", one.entry, one.ledger),
+                format_args!("{} 第 {} 条未撤回", one.ledger, one.entry),
+            )
         })?;
     }
     let done = done(taken, false);

@@ -260,7 +260,11 @@ fn check_approved(state: &DatasetState, approvals: &Set<EntryHash>, lang: Lang) 
         .iter()
         .filter(|(_, manifest)| manifest.is_visible() && since(manifest.seq))
         .map(|(id, manifest)| {
-            format!("{id} ({} files, by {}, entry {})", manifest.signed.files, manifest.author, manifest.seq)
+            let (files, author, seq) = (manifest.signed.files, &manifest.author, manifest.seq);
+            match lang {
+                Lang::En => format!("{id} ({files} files, by {author}, entry {seq})"),
+                Lang::Zh => format!("{id}（{files} 个文件，{author} 提交，第 {seq} 条）"),
+            }
         })
         .collect();
     if later.is_empty() {
